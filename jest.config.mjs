@@ -1,0 +1,24 @@
+const shared = {
+  testEnvironment: 'node',
+  testEnvironmentOptions: { customExportConditions: ['@keytool/source', 'node', 'node-addons'] },
+  extensionsToTreatAsEsm: ['.ts'],
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  transform: {
+    '\\.ts$': [
+      '@swc/jest',
+      { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'es6' }, sourceMaps: 'inline' },
+    ],
+  },
+}
+
+export default {
+  // The two cores are shared with the peers the tests start.
+  maxWorkers: 2,
+  reporters: ['default', '<rootDir>/scripts/closing-line.mjs'],
+  projects: [
+    // What needs no other program: part of `npm run check`.
+    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/packages/*/test/**/*.test.ts'] },
+    // The whole program, and the libraries against real peers.
+    { ...shared, displayName: 'whole', testMatch: ['<rootDir>/test/**/*.test.ts'] },
+  ],
+}

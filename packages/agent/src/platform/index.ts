@@ -1,0 +1,2 @@
+export { makeFolder, readIfThere, readWhole, type WriteOptions, writeWhole } from './files.js'
+export { type Environment, type Places, places } from './places.js'

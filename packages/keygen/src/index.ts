@@ -1,0 +1,16 @@
+export type { Algorithm, Parts, SignatureHash, SignatureScheme } from './algorithms/algorithm.js'
+export { algorithmNamed, algorithmOfType, algorithms } from './algorithms/table.js'
+export { type ErrorCode, type ErrorDetails, isKeytoolError, KeytoolError } from './error.js'
+export * from './fields.js'
+export { type FingerprintHash, fingerprint, fingerprintLine } from './fingerprint.js'
+export { type GenerateOptions, generate } from './generate.js'
+export {
+  decodeSignature,
+  encodeSignature,
+  PrivateKey,
+  PublicKey,
+  type Signature,
+  type Signer,
+  type SignOptions,
+} from './key.js'
+export { bitLength, MAX_STRING, Reader, stripZeros, Writer } from './wire.js'
