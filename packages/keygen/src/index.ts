@@ -3,6 +3,17 @@ export { algorithmNamed, algorithmOfType, algorithms } from './algorithms/table.
 export { type ErrorCode, type ErrorDetails, isKeytoolError, KeytoolError } from './error.js'
 export * from './fields.js'
 export { type FingerprintHash, fingerprint, fingerprintLine } from './fingerprint.js'
+export { checkComment } from './formats/comment.js'
+export type { KdfFacts, KeyFacts, KeyFormat, ReadOptions, WriteOptions } from './formats/format.js'
+export { readPublicLines, writePublicLine } from './formats/public-line.js'
+export {
+  detectFormat,
+  formatOfOption,
+  type Inspected,
+  inspectKeys,
+  keyFormats,
+  readPrivateKey,
+} from './formats/registry.js'
 export { type GenerateOptions, generate } from './generate.js'
 export {
   decodeSignature,
@@ -13,4 +24,6 @@ export {
   type Signer,
   type SignOptions,
 } from './key.js'
+export { defaultLimits, type Limits } from './protect/caps.js'
+export { randomart } from './randomart.js'
 export { bitLength, MAX_STRING, Reader, stripZeros, Writer } from './wire.js'
