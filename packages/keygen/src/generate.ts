@@ -1,3 +1,4 @@
+import type { Algorithm } from './algorithms/algorithm.js'
 import { algorithmOfType } from './algorithms/table.js'
 import { KeytoolError } from './error.js'
 import { PrivateKey } from './key.js'
@@ -8,24 +9,22 @@ export interface GenerateOptions {
   readonly comment?: string
 }
 
+/** What {@link generate} would make: the type's row, and the size where it has a choice. */
+export interface KeyPlan {
+  readonly algorithm: Algorithm
+  readonly bits: number | undefined
+}
+
 /**
- * Makes a fresh key.
+ * Checks a wish before anything is asked or computed.
  * @param type a name from the table of algorithms: `ed25519`, `ecdsa-256`, `ecdsa-384`, `ecdsa-521`, `rsa`
  * @throws KeytoolError `usage` for a type or size that is never made
  */
-export async function generate(type: string, options: GenerateOptions = {}): Promise<PrivateKey> {
+export function planKey(type: string, bits?: number): KeyPlan {
   const algorithm = algorithmOfType(type)
-  const bits = checkSize(type, algorithm.sizes, options.bits)
-  return PrivateKey.fromParts(algorithm, await algorithm.generate(bits), options.comment)
-}
-
-function checkSize(
-  type: string,
-  sizes: { min: number; max: number; default: number } | undefined,
-  bits: number | undefined,
-): number | undefined {
+  const { sizes } = algorithm
   if (!sizes) {
-    if (bits === undefined) return undefined
+    if (bits === undefined || bits === Number(type.split('-')[1])) return { algorithm, bits: undefined }
     throw new KeytoolError('usage', `${type} keys have one size only`, { hint: 'leave the number of bits out' })
   }
   const wanted = bits ?? sizes.default
@@ -34,5 +33,11 @@ function checkSize(
       hint: `${sizes.default} is a good size`,
     })
   }
-  return wanted
+  return { algorithm, bits: wanted }
+}
+
+/** Makes a fresh key. Throws as {@link planKey} does. */
+export async function generate(type: string, options: GenerateOptions = {}): Promise<PrivateKey> {
+  const { algorithm, bits } = planKey(type, options.bits)
+  return PrivateKey.fromParts(algorithm, await algorithm.generate(bits), options.comment)
 }

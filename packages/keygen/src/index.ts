@@ -14,7 +14,7 @@ export {
   keyFormats,
   readPrivateKey,
 } from './formats/registry.js'
-export { type GenerateOptions, generate } from './generate.js'
+export { type GenerateOptions, generate, type KeyPlan, planKey } from './generate.js'
 export {
   decodeSignature,
   encodeSignature,

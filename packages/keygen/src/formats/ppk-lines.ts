@@ -33,11 +33,12 @@ export class PpkLines {
     return Number(text)
   }
 
-  /** A value that is bytes in hex. */
-  hex(name: string): Buffer {
+  /** A value that is bytes in hex; exactly `size` of them where that is given. */
+  hex(name: string, size?: number): Buffer {
     const at = this.#at
     const text = this.value(name)
     if (!/^([0-9a-f]{2})*$/i.test(text)) throw damaged(`"${name}" is not in hex`, at)
+    if (size !== undefined && text.length !== 2 * size) throw damaged(`"${name}" is not ${size} bytes long`, at)
     return Buffer.from(text, 'hex')
   }
 

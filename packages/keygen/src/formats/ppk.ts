@@ -12,7 +12,8 @@ import { base64Lines, PpkLines } from './ppk-lines.js'
 const MAGIC = 'PuTTY-User-Key-File-'
 /** The one cipher of PPK files, which has the same name with OpenSSH. */
 const CIPHER = cipherNamed('aes256-cbc')
-const MAC_KEY = 32
+/** Of the MAC and of its key, in bytes. */
+const MAC_SIZE = 32
 /** Salt of PuTTYgen's, and costs that take about a third of a second in PuTTYgen on a slow machine. */
 const DEFAULTS = { kind: 'Argon2id', memory: 8192, passes: 21, parallelism: 1, salt: 16 } as const
 
@@ -52,7 +53,7 @@ export const ppk3: KeyFormat = {
     try {
       const mac = macOf(macKey, file.type, file.encryption, file.comment.bytes, file.publicBlob, plain)
       // The MAC is the only sign of a wrong passphrase; on a file in the clear it can only mean damage.
-      if (mac.length !== file.mac.length || !timingSafeEqual(mac, file.mac)) {
+      if (!timingSafeEqual(mac, file.mac)) {
         throw file.kdf
           ? new KeytoolError('secret-wrong', 'wrong passphrase', {
               reason: 'or the file was altered: its MAC does not fit',
@@ -94,8 +95,8 @@ export const ppk3: KeyFormat = {
 
 function parse(bytes: Buffer): Ppk {
   const version = bytes.toString('latin1', MAGIC.length, MAGIC.length + 1)
-  if (version !== '3') {
-    throw new KeytoolError('unsupported', `PPK files of version ${JSON.stringify(version)} are not supported yet`, {
+  if (version === '1' || version === '2') {
+    throw new KeytoolError('unsupported', `PPK files of version ${version} are not supported yet`, {
       hint: 'PuTTYgen 0.75 or newer saves it as version 3',
     })
   }
@@ -109,7 +110,7 @@ function parse(bytes: Buffer): Ppk {
   const publicBlob = lines.base64('Public-Lines')
   const kdf = encryption === 'none' ? undefined : readKdf(lines)
   const privateBlob = lines.base64('Private-Lines')
-  const mac = lines.hex('Private-MAC')
+  const mac = lines.hex('Private-MAC', MAC_SIZE)
   lines.end()
   return { type, encryption, comment, publicBlob, kdf, privateBlob, mac }
 }
@@ -169,7 +170,7 @@ async function unseal(
 
 /** Key, IV and MAC key, one after the other (appendix C.4). */
 function derive(passphrase: Uint8Array, kdf: Argon2Parameters): Promise<Buffer> {
-  return argon2(passphrase, kdf, CIPHER.key + CIPHER.iv + MAC_KEY)
+  return argon2(passphrase, kdf, CIPHER.key + CIPHER.iv + MAC_SIZE)
 }
 
 /** HMAC-SHA-256 over everything that matters, the plain private section included (appendix C.5). */

@@ -1,0 +1,105 @@
+import { inspect } from 'node:util'
+import { algorithms } from '../src/algorithms/table.js'
+import { fingerprint } from '../src/fingerprint.js'
+import { generate, planKey } from '../src/generate.js'
+import { decodeSignature, encodeSignature, PrivateKey, PublicKey } from '../src/key.js'
+
+const data = Buffer.from('what is signed')
+
+describe.each(algorithms)('$type', algorithm => {
+  test('signs what it alone verifies', async () => {
+    const [key, other] = await Promise.all([generate(algorithm.type), generate(algorithm.type)])
+    for (const scheme of algorithm.schemes) {
+      const hash = scheme.hash === 'sha384' ? undefined : (scheme.hash ?? undefined)
+      const signature = await key.sign(data, hash ? { hash } : {})
+      expect(signature.scheme).toBe(scheme.name)
+      expect(decodeSignature(encodeSignature(signature))).toEqual(signature)
+      expect(key.publicKey.verify(data, signature)).toBe(true)
+      expect(other.publicKey.verify(data, signature)).toBe(false)
+      expect(key.publicKey.verify(Buffer.from('something else'), signature)).toBe(false)
+      expect(key.publicKey.verify(data, { ...signature, scheme: 'ssh-dss' })).toBe(false)
+    }
+  })
+
+  test('is read back from its blob, and from nothing shorter or longer', async () => {
+    const { publicKey } = await generate(algorithm.type)
+    expect(PublicKey.fromBlob(publicKey.blob).equals(publicKey)).toBe(true)
+    for (let length = 0; length < publicKey.blob.length; length++) {
+      expect(() => PublicKey.fromBlob(publicKey.blob.subarray(0, length))).toThrow(
+        expect.objectContaining({ name: 'KeytoolError' }),
+      )
+    }
+    expect(() => PublicKey.fromBlob(Buffer.concat([publicKey.blob, Buffer.of(0)]))).toThrow(
+      expect.objectContaining({ code: 'damaged' }),
+    )
+  })
+
+  test('refuses private parts of another key', async () => {
+    const [one, other] = await Promise.all([generate(algorithm.type), generate(algorithm.type)])
+    expect(() => PrivateKey.fromParts(algorithm, { ...other.parts, ...one.publicKey.parts })).toThrow(
+      expect.objectContaining({ code: 'damaged' }),
+    )
+  })
+
+  test('shows its secret in no text', async () => {
+    const key = await generate(algorithm.type)
+    const texts = [
+      JSON.stringify(key),
+      JSON.stringify({ key }),
+      inspect(key, { depth: 9, showHidden: true }),
+      String(key),
+    ]
+    const secrets = Object.entries(key.parts).filter(([name]) => !(name in key.publicKey.parts))
+    expect(secrets.length).toBeGreaterThan(0)
+    for (const text of texts) {
+      for (const [, secret] of secrets) {
+        for (const encoding of ['hex', 'base64', 'base64url'] as const) {
+          expect(text).not.toContain(secret.toString(encoding).slice(0, 12))
+        }
+        expect(text).not.toContain(inspect(secret).slice(8, 40))
+      }
+    }
+    expect(texts[0]).toBe(JSON.stringify({ fingerprint: fingerprint(key.publicKey) }))
+  })
+
+  test('wipe leaves nothing', async () => {
+    const key = await generate(algorithm.type)
+    const { parts } = key
+    key.wipe()
+    for (const part of Object.values(parts)) expect(part.every(byte => byte === 0)).toBe(true)
+  })
+})
+
+describe('RSA that contradicts itself is damaged', () => {
+  test.each(['d', 'iqmp', 'p', 'q', 'n', 'e'])('one bit of %s', async name => {
+    const key = await generate('rsa', { bits: 2048 })
+    const parts = Object.fromEntries(Object.entries(key.parts).map(([n, part]) => [n, Buffer.from(part)]))
+    const part = parts[name] as Buffer
+    part[part.length - 1] = (part.at(-1) ?? 0) ^ 2
+    expect(() => PrivateKey.fromParts(key.algorithm, parts)).toThrow(expect.objectContaining({ code: 'damaged' }))
+  })
+})
+
+describe('what is never made', () => {
+  test.each([
+    ['dsa', undefined],
+    ['ed448', undefined],
+    ['', undefined],
+    ['rsa', 1024],
+    ['rsa', 2047],
+    ['rsa', 16385],
+    ['rsa', 2048.5],
+    ['ed25519', 512],
+    ['ecdsa-256', 384],
+    ['__proto__', undefined],
+  ])('%s of %s bits', (type, bits) => {
+    expect(() => planKey(type, bits)).toThrow(expect.objectContaining({ code: 'usage', hint: expect.any(String) }))
+  })
+
+  test('a point off its curve is no key', async () => {
+    const { publicKey } = await generate('ecdsa-256')
+    const blob = Buffer.from(publicKey.blob)
+    blob[blob.length - 1] = (blob.at(-1) ?? 0) ^ 1
+    expect(() => PublicKey.fromBlob(blob)).toThrow(expect.objectContaining({ code: 'damaged' }))
+  })
+})
