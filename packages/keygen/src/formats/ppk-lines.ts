@@ -33,13 +33,18 @@ export class PpkLines {
     return Number(text)
   }
 
-  /** A value that is bytes in hex; exactly `size` of them where that is given. */
-  hex(name: string, size?: number): Buffer {
+  /** A value that is bytes in hex. */
+  hex(name: string): Buffer {
     const at = this.#at
-    const text = this.value(name)
-    if (!/^([0-9a-f]{2})*$/i.test(text)) throw damaged(`"${name}" is not in hex`, at)
-    if (size !== undefined && text.length !== 2 * size) throw damaged(`"${name}" is not ${size} bytes long`, at)
-    return Buffer.from(text, 'hex')
+    return fromHex(this.value(name), name, at)
+  }
+
+  /** The file's last value: exactly `size` bytes in hex. Only this line may lack its newline. */
+  lastHex(name: string, size: number): Buffer {
+    const at = this.#at
+    const bytes = fromHex(this.#value(name, true).toString('latin1'), name, at)
+    if (bytes.length !== size) throw damaged(`"${name}" is not ${size} bytes long`, at)
+    return bytes
   }
 
   /** `name: count`, then so many lines of base64. */
@@ -57,22 +62,27 @@ export class PpkLines {
     if (this.#bytes.toString('latin1', this.#at).trim() !== '') throw damaged('there is more after the key', this.#at)
   }
 
-  #value(name: string): Buffer {
+  #value(name: string, isLast = false): Buffer {
     const at = this.#at
-    const line = this.#line()
+    const line = this.#line(isLast)
     const prefix = `${name}: `
     if (line.toString('latin1', 0, prefix.length) !== prefix) throw damaged(`the line "${name}" is missing`, at)
     return line.subarray(prefix.length)
   }
 
-  #line(): Buffer {
+  #line(isLast = false): Buffer {
     const start = this.#at
-    if (start >= this.#bytes.length) throw damaged('the file is cut short', start)
     const found = this.#bytes.indexOf(10, start)
+    if (found < 0 && !isLast) throw damaged('the file is cut short', this.#bytes.length)
     const end = found < 0 ? this.#bytes.length : found
     this.#at = Math.min(end + 1, this.#bytes.length)
     return this.#bytes.subarray(start, this.#bytes[end - 1] === 13 && end > start ? end - 1 : end)
   }
+}
+
+function fromHex(text: string, name: string, at: number): Buffer {
+  if (!/^([0-9a-f]{2})*$/i.test(text)) throw damaged(`"${name}" is not in hex`, at)
+  return Buffer.from(text, 'hex')
 }
 
 /** `name: count`, then the base64 in lines of 64, as PuTTY writes it. */

@@ -110,7 +110,7 @@ function parse(bytes: Buffer): Ppk {
   const publicBlob = lines.base64('Public-Lines')
   const kdf = encryption === 'none' ? undefined : readKdf(lines)
   const privateBlob = lines.base64('Private-Lines')
-  const mac = lines.hex('Private-MAC', MAC_SIZE)
+  const mac = lines.lastHex('Private-MAC', MAC_SIZE)
   lines.end()
   return { type, encryption, comment, publicBlob, kdf, privateBlob, mac }
 }
