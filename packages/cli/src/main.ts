@@ -1,1 +1,72 @@
-export {}
+import { isKeytoolError, KeytoolError } from '@keytool/keygen'
+import type { Run } from './context.js'
+import { createContext } from './context.js'
+import { exitStatus } from './exit.js'
+
+interface Entry {
+  readonly summary: string
+  readonly load: () => Promise<{ run: Run }>
+}
+
+/** Every command, in the order `--help` shows them. Each file is loaded when its command runs, and only then. */
+const commands: Readonly<Record<string, Entry>> = {
+  gen: { summary: 'make a key pair', load: () => import('./commands/gen.js') },
+  inspect: { summary: 'say what a key file is', load: () => import('./commands/inspect.js') },
+  fingerprint: { summary: "print a key's fingerprint", load: () => import('./commands/fingerprint.js') },
+  public: { summary: 'print the public half of a key', load: () => import('./commands/public.js') },
+  convert: { summary: 'turn a private key into another format', load: () => import('./commands/convert.js') },
+  agent: { summary: 'start, see and stop the agent', load: () => import('./commands/agent.js') },
+  add: { summary: 'load keys into the agent', load: () => import('./commands/add.js') },
+  list: { summary: "list the agent's keys", load: () => import('./commands/list.js') },
+  remove: { summary: 'remove keys from the agent', load: () => import('./commands/remove.js') },
+  lock: { summary: 'lock the agent with a passphrase', load: () => import('./commands/lock.js') },
+  unlock: { summary: 'unlock it again', load: () => import('./commands/unlock.js') },
+  'install-pubkey': { summary: 'put a public key on servers', load: () => import('./commands/install-pubkey.js') },
+  session: { summary: 'save and show sessions', load: () => import('./commands/session.js') },
+  tunnel: { summary: 'hold forwards up', load: () => import('./commands/tunnel.js') },
+}
+
+/** Runs the program. Returns the exit status. */
+export async function main(argv: readonly string[], program: string): Promise<number> {
+  const context = createContext(program)
+  const { say } = context
+  try {
+    const [name, ...args] = argv
+    if (name === undefined) return (await import('./commands/overview.js')).run([], context)
+    if (name === '--help' || name === '-h' || name === 'help') {
+      const asked = args[0] === undefined ? undefined : commands[args[0]]
+      if (asked) return (await asked.load()).run(['--help'], context)
+      say.data(helpText(context.name))
+      return 0
+    }
+    if (name === '--version' || name === '-V') {
+      say.data(`${context.name} ${(await import('./version.js')).version}\n`)
+      return 0
+    }
+    const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
+    if (!entry) {
+      throw new KeytoolError('usage', `${JSON.stringify(name)} is no command`, { hint: `${context.name} --help` })
+    }
+    return await (await entry.load()).run(args, context)
+  } catch (error) {
+    say.error(error)
+    return isKeytoolError(error) ? exitStatus[error.code] : 1
+  }
+}
+
+function helpText(name: string): string {
+  const width = Math.max(...Object.keys(commands).map(command => command.length))
+  const rows = Object.entries(commands).map(([command, { summary }]) => `  ${command.padEnd(width)}  ${summary}`)
+  return [
+    `Usage: ${name} COMMAND [...]`,
+    '',
+    'SSH keys, an agent that serves them, and tunnels that use it.',
+    '',
+    'Commands:',
+    ...rows,
+    '',
+    `${name} COMMAND --help shows what a command takes, with an example.`,
+    `${name} alone says where you stand.`,
+    '',
+  ].join('\n')
+}

@@ -14,6 +14,7 @@ export {
   keyFormats,
   readPrivateKey,
 } from './formats/registry.js'
+export { isPlain, showForeign } from './foreign.js'
 export { type GenerateOptions, generate, type KeyPlan, planKey } from './generate.js'
 export {
   decodeSignature,

@@ -1,0 +1,132 @@
+import { spawn } from 'node:child_process'
+import { readWhole } from '@keytool/agent/platform'
+import { KeytoolError, showForeign } from '@keytool/keygen'
+import type { Context } from './context.js'
+
+/** A passphrase is shorter than this, in bytes; what is longer is another file. */
+const MAX_SECRET = 64 * 1024
+/** How long an askpass program may stand open. */
+const ASKPASS_LIMIT_MS = 10 * 60 * 1000
+
+/**
+ * The first line of a file (`-` is standard input), as it stands: no trimming, the line's end is not part of it.
+ * @param what names the secret in errors: `passphrase`, `password`
+ */
+export async function readSecretFile(path: string, what: string, context: Context): Promise<Buffer> {
+  const bytes = path === '-' ? await readStdin(context) : await readWhole(path, MAX_SECRET)
+  const end = bytes.indexOf(10)
+  const line = end < 0 ? bytes : bytes.subarray(0, bytes[end - 1] === 13 ? end - 1 : end)
+  if (line.includes(0)) throw new KeytoolError('damaged', `the ${what} in ${path} has a NUL byte in it`)
+  return line
+}
+
+/** Whether somebody can be asked on this terminal. */
+export function hasTerminal({ stdin }: Context): boolean {
+  return stdin.isTTY === true && process.stderr.isTTY === true
+}
+
+/**
+ * Asks for a secret: through SSH_ASKPASS or on the terminal.
+ * @param prompt names the secret and whose it is, such as `passphrase for ~/.ssh/id_ed25519`
+ * @param mayShow whether the answer may be seen while it is typed
+ * @throws KeytoolError `secret-needed` at once when nobody can be asked, `cancelled` on Ctrl-C
+ */
+export async function askSecret(prompt: string, hint: string, context: Context, mayShow = false): Promise<Buffer> {
+  const safe = showForeign(prompt)
+  const askpass = askpassProgram(context)
+  if (askpass) return runAskpass(askpass, `${safe}: `, context)
+  if (!hasTerminal(context)) {
+    throw new KeytoolError('secret-needed', `the ${safe} is needed`, {
+      reason: 'there is no terminal to ask on, and no SSH_ASKPASS',
+      hint,
+    })
+  }
+  const answer = await prompted<string>(
+    mayShow ? { type: 'input', message: safe } : { type: 'password', message: safe, mask: '•', toggleMask: false },
+  )
+  return Buffer.from(answer, 'utf8')
+}
+
+/** A question, mostly with a default that is right for most. Asked on the terminal only. */
+export async function askText(message: string, fallback?: string): Promise<string> {
+  return prompted<string>({
+    type: 'input',
+    message: showForeign(message),
+    ...(fallback !== undefined && { default: fallback }),
+  })
+}
+
+/** Yes or no. Enter alone means no. */
+export async function askYes(message: string): Promise<boolean> {
+  return prompted<boolean>({ type: 'confirm', message: showForeign(message), default: false })
+}
+
+/** One of several. */
+export async function askChoice<T extends string>(
+  message: string,
+  choices: readonly { value: T; name: string }[],
+): Promise<T> {
+  return prompted<T>({ type: 'select', message, choices: [...choices] })
+}
+
+/**
+ * One question by inquirer, on stderr, so that stdout stays clean for data. The library takes 100 ms to load, so only
+ * those who are asked pay for it.
+ */
+async function prompted<T>(question: Record<string, unknown>): Promise<T> {
+  const { default: inquirer } = await import('inquirer')
+  const ask = inquirer.createPromptModule({ output: process.stderr })
+  try {
+    const { answer } = await ask([{ name: 'answer', theme: { prefix: '?' }, ...question }] as never)
+    return answer as T
+  } catch (error) {
+    if ((error as Error).name === 'ExitPromptError') {
+      throw new KeytoolError('cancelled', 'stopped at the prompt', { reason: 'nothing was changed', cause: error })
+    }
+    throw error
+  }
+}
+
+/** OpenSSH's rule (ssh(1), SSH_ASKPASS_REQUIRE), save that no X display is asked for: askpass programs are not all X's. */
+function askpassProgram(context: Context): string | undefined {
+  const { SSH_ASKPASS: program, SSH_ASKPASS_REQUIRE: require } = context.env
+  if (!program || require === 'never') return undefined
+  if (require === 'force' || require === 'prefer') return program
+  return hasTerminal(context) ? undefined : program
+}
+
+async function runAskpass(program: string, prompt: string, { env }: Context): Promise<Buffer> {
+  // The prompt is one argument of its own: no shell looks at it.
+  const child = spawn(program, [prompt], { stdio: ['ignore', 'pipe', 'inherit'], env, timeout: ASKPASS_LIMIT_MS })
+  const parts: Buffer[] = []
+  let size = 0
+  child.stdout.on('data', (part: Buffer) => {
+    size += part.length
+    if (size > MAX_SECRET) child.kill()
+    else parts.push(part)
+  })
+  const status = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', cause =>
+      reject(new KeytoolError('secret-needed', `SSH_ASKPASS ${program} can't be run`, { cause })),
+    )
+    child.once('close', resolve)
+  })
+  if (status !== 0) throw new KeytoolError('secret-needed', 'the askpass program gave no answer')
+  const answer = Buffer.concat(parts)
+  const end = answer.indexOf(10)
+  return end < 0 ? answer : answer.subarray(0, answer[end - 1] === 13 ? end - 1 : end)
+}
+
+async function readStdin({ stdin }: Context): Promise<Buffer> {
+  const parts: Buffer[] = []
+  let size = 0
+  for await (const part of stdin) {
+    const bytes = Buffer.isBuffer(part) ? part : Buffer.from(String(part))
+    size += bytes.length
+    if (size > MAX_SECRET) throw new KeytoolError('damaged', 'standard input is too long to be a secret')
+    parts.push(bytes)
+    // The first line is enough; whatever feeds us may stay open.
+    if (bytes.includes(10)) break
+  }
+  return Buffer.concat(parts)
+}

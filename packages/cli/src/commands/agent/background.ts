@@ -1,0 +1,57 @@
+import { spawn } from 'node:child_process'
+import { type FoundAgent, findAgent, shellLines } from '@keytool/agent'
+import { type ErrorCode, KeytoolError } from '@keytool/keygen'
+import type { Context } from '../../context.js'
+import type { StartReport } from './foreground.js'
+import { type AgentOptions, placeOf, styleOf } from './options.js'
+
+/** How long a start may take on a busy machine, in milliseconds. */
+const START_LIMIT = 15_000
+
+/** Starts an agent that outlives us, unless one answers already, and prints what a shell evaluates either way. */
+export async function startInBackground(options: AgentOptions, context: Context): Promise<number> {
+  const { socket, pidFile } = placeOf(options, context)
+  const agent = (await findAgent(socket, pidFile)) ?? (await start(socket, pidFile, options, context))
+  const { say } = context
+  if (agent.pid === undefined) {
+    say.note(`another program's agent answers at ${say.path(socket)}`)
+  }
+  say.script(shellLines(styleOf(options, context), socket, agent.pid))
+  say.facts({ socket, pid: agent.pid ?? null })
+  return 0
+}
+
+async function start(socket: string, pidFile: string, options: AgentOptions, context: Context): Promise<FoundAgent> {
+  const args = ['agent', '-D', ...(options.socket === undefined ? [] : ['-a', socket])]
+  const child = spawn(process.execPath, [context.program, ...args], {
+    detached: true,
+    // It keeps no terminal, no pipe and no folder of ours busy.
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    cwd: context.places.home,
+    windowsHide: true,
+  })
+  const report = await new Promise<StartReport>((resolve, reject) => {
+    const fail = (why: string, cause?: unknown) =>
+      reject(new KeytoolError('failed', `the agent did not start: ${why}`, { cause }))
+    const timer = setTimeout(() => {
+      child.kill()
+      fail('it took too long')
+    }, START_LIMIT)
+    child.once('message', message => {
+      clearTimeout(timer)
+      resolve(message as StartReport)
+    })
+    child.once('error', error => fail('it could not be run', error))
+    child.once('exit', (code, signal) => {
+      clearTimeout(timer)
+      fail(`it ended with ${signal ?? code}`)
+    })
+  })
+  child.unref()
+  if ('pid' in report) return { socket, pid: report.pid, since: undefined }
+  const { code, message, ...details } = report.error
+  // Two starts at the same instant: the other one won, and serves both.
+  const winner = code === 'exists' ? await findAgent(socket, pidFile) : undefined
+  if (winner) return winner
+  throw new KeytoolError(code as ErrorCode, message, details)
+}

@@ -1,0 +1,25 @@
+import { join, resolve } from 'node:path'
+import { pidFileBeside, type ShellStyle, shellStyle } from '@keytool/agent'
+import type { Context } from '../../context.js'
+
+export interface AgentOptions {
+  s?: boolean
+  c?: boolean
+  k?: boolean
+  socket?: string
+  D?: boolean
+  d?: boolean
+}
+
+/** Where the agent listens, and where its pid stands. */
+export function placeOf({ socket }: AgentOptions, { places }: Context): { socket: string; pidFile: string } {
+  // The fixed place on Windows is a pipe, with no folder around it for a file.
+  if (socket === undefined) return { socket: places.agentSocket, pidFile: join(places.runtime, 'agent.pid') }
+  const path = resolve(socket)
+  return { socket: path, pidFile: pidFileBeside(path) }
+}
+
+export function styleOf({ s, c }: AgentOptions, { env }: Context): ShellStyle {
+  if (s) return 'sh'
+  return c ? 'csh' : shellStyle(env['SHELL'])
+}

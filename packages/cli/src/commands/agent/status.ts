@@ -1,0 +1,58 @@
+import { connectAgent, findAgent, shellLines } from '@keytool/agent'
+import type { Context } from '../../context.js'
+import { columns, count } from '../../text.js'
+import { type AgentOptions, placeOf, styleOf } from './options.js'
+
+/** Whether the agent runs, and whether this shell asks it. Running or not, the answer is a success. */
+export async function showStatus(options: AgentOptions, context: Context): Promise<number> {
+  const { say, env, name } = context
+  const { socket, pidFile } = placeOf(options, context)
+  const found = await findAgent(socket, pidFile)
+  const keys = found ? await countKeys(socket) : 0
+  const shell = env['SSH_AUTH_SOCK']
+  const ours = shell === socket
+  const fix = ours
+    ? null
+    : found
+      ? shellLines(styleOf(options, context), socket, undefined).trimEnd()
+      : `eval "$(${name} agent)"`
+  const rows = found
+    ? [
+        ['running', `pid ${found.pid ?? 'unknown'}${found.since ? `, since ${found.since}` : ''}`],
+        ['socket', say.path(socket)],
+        ['keys', `${count(keys, 'key')} shown (a locked agent shows none)`],
+      ]
+    : [
+        ['running', 'no'],
+        ['socket', say.path(socket)],
+      ]
+  for (const row of columns([
+    ...rows,
+    ['this shell', ours ? 'asks it' : shell ? `asks ${say.path(shell)}` : 'asks no agent'],
+  ])) {
+    say.line(row)
+  }
+  if (fix) say.line(`to have this shell ask it: ${fix}`)
+  say.facts({
+    running: found !== undefined,
+    pid: found?.pid ?? null,
+    since: found?.since ?? null,
+    socket,
+    // Every key is open in this version. The protocol does not tell whether an agent is locked.
+    keys: { sealed: 0, open: keys },
+    locked: null,
+    keychain: 'unknown',
+    login: 'none',
+    shell: { ours, SSH_AUTH_SOCK: shell ?? null, fix },
+  })
+  return 0
+}
+
+async function countKeys(socket: string): Promise<number> {
+  const agent = await connectAgent(socket, { timeout: 3_000 })
+  try {
+    return (await agent.list()).length
+  } finally {
+    agent.close()
+  }
+}

@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import { runAgent } from '@keytool/agent'
+import { hardenProcess } from '@keytool/agent/platform'
+import { KeytoolError } from '@keytool/keygen'
+import type { Context } from '../../context.js'
+import { type AgentOptions, placeOf } from './options.js'
+
+/** Runs a program with an agent of its own, in this process. The program's status is ours; the keys end with it. */
+export async function runUnder(words: readonly string[], options: AgentOptions, context: Context): Promise<number> {
+  const [program = '', ...args] = words
+  const { env } = context
+  const childEnv = { ...env }
+  hardenProcess()
+  const own = options.socket ?? join(context.places.runtime, `agent-${process.pid}.sock`)
+  const { socket, pidFile } = placeOf({ socket: own }, context)
+  const agent = await runAgent({ socket, pidFile })
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      const child = spawn(program, args, {
+        stdio: 'inherit',
+        env: { ...childEnv, SSH_AUTH_SOCK: socket, SSH_AGENT_PID: String(process.pid) },
+      })
+      // The terminal sends Ctrl-C to both; the program decides what it means. The others come to us alone.
+      process.on('SIGINT', () => {})
+      for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
+      child.once('error', cause => {
+        const code = (cause as NodeJS.ErrnoException).code
+        reject(
+          new KeytoolError(code === 'ENOENT' ? 'not-found' : 'failed', `${program} can't be run: ${code}`, { cause }),
+        )
+      })
+      child.once('close', (status, signal) => resolve(status ?? 128 + (signal ? constants.signals[signal] : 0)))
+    })
+  } finally {
+    await agent.stop()
+  }
+}

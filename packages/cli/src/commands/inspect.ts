@@ -1,0 +1,100 @@
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  fingerprint,
+  fingerprintLine,
+  type Inspected,
+  inspectKeys,
+  isKeytoolError,
+  type KdfFacts,
+  showForeign,
+} from '@keytool/keygen'
+import type { Context, Run } from '../context.js'
+import { forEach } from '../each.js'
+import { withCommentBeside, withFile } from '../files.js'
+import { parse } from '../options.js'
+
+const usage = {
+  command: 'inspect',
+  takes: '<file...>',
+  summary: 'Say what each file is. Never asks for a passphrase. A folder stands for the key files in it.',
+  examples: ['inspect ~/.ssh/id_ed25519', 'inspect --json ~/.ssh'],
+} as const
+
+export const run: Run = async (args, context) => {
+  const parsed = parse(usage, args, context)
+  if (!parsed) return 0
+  const facts: object[] = []
+  const status = await forEach(parsed.words, context, async word => {
+    if (await isFolder(word)) {
+      for (const name of (await readdir(word)).sort()) await inspectInFolder(join(word, name), facts, context)
+    } else {
+      await inspectFile(word, facts, context)
+    }
+  })
+  context.say.facts(facts)
+  return status
+}
+
+async function inspectFile(path: string, facts: object[], context: Context): Promise<void> {
+  await withFile(path, async bytes => {
+    for (const found of inspectKeys(bytes)) {
+      const shown = await withComment(path, found)
+      facts.push(toFacts(path, shown))
+      show(path, shown, context)
+    }
+  })
+}
+
+/** In a folder much is no key, and that is no error. */
+async function inspectInFolder(path: string, facts: object[], context: Context): Promise<void> {
+  try {
+    if (!(await stat(path)).isFile()) return
+    await inspectFile(path, facts, context)
+  } catch (error) {
+    if (!isKeytoolError(error) && !(error as NodeJS.ErrnoException).code) throw error
+  }
+}
+
+async function withComment(path: string, found: Inspected): Promise<Inspected> {
+  if (found.kind === 'public' || !found.public) return found
+  return { ...found, public: await withCommentBeside(path, found.public) }
+}
+
+function toFacts(path: string, found: Inspected): object {
+  const key = found.public
+  return {
+    path,
+    kind: found.kind,
+    format: found.format,
+    ...(key && {
+      type: key.algorithm.name,
+      bits: key.bits,
+      comment: key.comment,
+    }),
+    encrypted: found.kind === 'private' && found.encrypted,
+    ...(found.kind === 'private' && { cipher: found.cipher, kdf: found.kdf }),
+    ...(key && { fingerprint: { sha256: fingerprint(key), md5: fingerprint(key, 'md5') } }),
+  }
+}
+
+function show(path: string, found: Inspected, { say }: Context): void {
+  say.line(say.path(path))
+  say.line(`  ${found.kind} key, ${found.format}${found.kind === 'private' ? `, ${protection(found)}` : ''}`)
+  if (found.public) say.line(`  ${showForeign(fingerprintLine(found.public))}`)
+}
+
+function protection(found: { encrypted: boolean; cipher?: string; kdf?: KdfFacts }): string {
+  if (!found.encrypted) return 'not encrypted: whoever has the file has the key'
+  return `encrypted: ${found.cipher}${found.kdf ? `, ${describeKdf(found.kdf)}` : ''}`
+}
+
+function describeKdf({ name, rounds, memory, passes, parallelism }: KdfFacts): string {
+  if (rounds !== undefined) return `${name} ${rounds} rounds`
+  if (memory === undefined) return name
+  return `${name} ${memory} KiB, ${passes} passes, ${parallelism} parallel`
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true
+}

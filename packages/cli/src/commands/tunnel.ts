@@ -1,0 +1,142 @@
+import { KeytoolError } from '@keytool/keygen'
+import {
+  type Connection,
+  connect,
+  type ForwardKind,
+  formatPlace,
+  holdTunnel,
+  isOpenToOthers,
+  type LocalForward,
+  type LocalForwardSpec,
+  parseForward,
+  type Session,
+  type Tunnel,
+} from '@keytool/tunnel'
+import { openAgentIfThere } from '../agent-link.js'
+import type { Context, Run } from '../context.js'
+import { publicHalf } from '../files.js'
+import { hostPolicy } from '../hosts.js'
+import { parse } from '../options.js'
+import { type Destination, passwordSource, resolveDestination, showDestination } from '../reach.js'
+import { allSigners, signerFor } from '../signers.js'
+
+const usage = {
+  command: 'tunnel',
+  takes: '<destination>',
+  summary: 'Hold forwards up until Ctrl-C. DESTINATION is a saved session or [USER@]HOST.',
+  examples: ['tunnel mail', 'tunnel hana@example.com -p 229 -L 1110:localhost:110 -L 1025:localhost:25'],
+  options: [
+    ['-L, --local <forward>', '[bind:]port:host:hostport, may be given again', 'many'],
+    ['-R, --remote <forward>', 'not carried yet', 'many'],
+    ['-D, --dynamic <forward>', 'not carried yet', 'many'],
+    ['-p, --port <port>', "the server's port"],
+    ['-l, --login <user>', 'who logs in'],
+    ['-i, --identity <file>', 'the key to log in with, and no other'],
+    ['--passphrase-file <file>', "the first line of FILE is the key's passphrase (-: standard input)"],
+    ['--password-file <file>', "the first line of FILE is the account's password (-: standard input)"],
+    ['--host-key <fingerprint>', 'accept a server not known yet if it shows this key'],
+  ],
+} as const
+
+interface Options {
+  local: string[]
+  remote: string[]
+  dynamic: string[]
+  port?: string
+  login?: string
+  identity?: string
+  passphraseFile?: string
+  passwordFile?: string
+  hostKey?: string
+}
+
+export const run: Run = async (args, context) => {
+  const parsed = parse<Options>(usage, args, context)
+  if (!parsed) return 0
+  const { options } = parsed
+  const { say } = context
+  const destination = await resolveDestination(parsed.words[0] ?? '', options, context)
+  const forwards = readForwards(options, destination.session)
+  for (const forward of forwards.filter(isOpenToOthers)) {
+    say.note(`port ${forward.port} is open to other machines, as you wrote it`)
+  }
+  const tunnel = holdTunnel({
+    target: showDestination(destination),
+    forwards,
+    connect: signal => logIn(destination, options, signal, context),
+    onForward: forward => say.line(describe(forward)),
+  })
+  return holdUntilStopped(tunnel, destination, context)
+}
+
+async function holdUntilStopped(tunnel: Tunnel, destination: Destination, context: Context): Promise<number> {
+  const { say } = context
+  const stop = () => void tunnel.stop()
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  for (const signal of signals) process.on(signal, stop)
+  try {
+    await tunnel.up
+    say.line(`protected as far as ${destination.host}; what lies behind it is not`)
+    say.facts({
+      state: tunnel.state.name,
+      forwards: tunnel.forwards.map(({ spec, address }) => ({
+        kind: spec.kind,
+        listen: formatPlace(address.host, address.port),
+        to: formatPlace(spec.to.host, spec.to.port),
+      })),
+    })
+    const error = await tunnel.done
+    if (error) throw error
+    return 0
+  } finally {
+    await tunnel.stop()
+    for (const signal of signals) process.off(signal, stop)
+  }
+}
+
+async function logIn(
+  destination: Destination,
+  options: Options,
+  signal: AbortSignal,
+  context: Context,
+): Promise<Connection> {
+  const { host, port, user, session } = destination
+  const { hostKey, passwordFile } = options
+  const agent = await openAgentIfThere(context)
+  try {
+    const path = options.identity ?? session?.key
+    return await connect({
+      host,
+      port,
+      user,
+      signal,
+      hosts: hostPolicy({ ...(hostKey !== undefined && { hostKey }) }, context),
+      signers: async () => {
+        if (path === undefined) return allSigners(agent, options, context)
+        const signer = await signerFor(path, await publicHalf(path), agent, options, context)
+        if (signer) return [signer]
+        throw new KeytoolError('not-found', `only the public half of ${path} is here`, {
+          hint: 'load the private key into the agent, or name its file with -i',
+        })
+      },
+      askPassword: passwordSource(passwordFile, context),
+      onUnsaved: error => context.say.note(`${error.message}: ${error.reason ?? ''}`),
+    })
+  } finally {
+    agent?.close()
+  }
+}
+
+function readForwards(options: Options, session: Session | undefined): LocalForwardSpec[] {
+  const kinds: readonly ForwardKind[] = ['local', 'remote', 'dynamic']
+  const forwards = kinds.flatMap(kind => {
+    const texts = [...(session?.forwards[kind] ?? []), ...options[kind]]
+    return texts.map(text => parseForward(kind, text))
+  })
+  if (forwards.length > 0) return forwards
+  throw new KeytoolError('usage', 'there is nothing to forward', { hint: 'say it with -L, or save it in a session' })
+}
+
+function describe({ spec, address }: LocalForward): string {
+  return `${formatPlace(address.host, address.port)} -> ${formatPlace(spec.to.host, spec.to.port)}`
+}

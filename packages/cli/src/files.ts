@@ -1,0 +1,112 @@
+import { access } from 'node:fs/promises'
+import { readWhole } from '@keytool/agent/platform'
+import {
+  detectFormat,
+  inspectKeys,
+  isKeytoolError,
+  KeytoolError,
+  type PrivateKey,
+  type PublicKey,
+  readPrivateKey,
+  readPublicLines,
+} from '@keytool/keygen'
+import { askSecret, hasTerminal, readSecretFile } from './ask.js'
+import type { Context } from './context.js'
+
+/** How often a passphrase may be tried at a prompt. */
+const TRIES = 3
+
+/** Runs `work` on a file's bytes; an error in them names the file. */
+export async function withFile<T>(path: string, work: (bytes: Buffer) => T | Promise<T>): Promise<T> {
+  const bytes = await readWhole(path)
+  try {
+    return await work(bytes)
+  } catch (error) {
+    throw naming(path, error)
+  }
+}
+
+/** `path` itself, for an error that speaks of bytes only. */
+export function naming(path: string, error: unknown): unknown {
+  if (!isKeytoolError(error) || error.message.includes(path)) return error
+  const { code, message, reason, hint, offset, cause } = error
+  return new KeytoolError(code, `${path}: ${message}`, { ...defined({ reason, hint, offset }), cause })
+}
+
+export interface Unlocking {
+  readonly passphraseFile?: string
+}
+
+/** A key, and the passphrase that opened its file where there was one. */
+export interface Opened {
+  readonly key: PrivateKey
+  readonly passphrase?: Buffer
+}
+
+/** A private key from a file of any format, its passphrase taken from where cli.md says, asked for up to three times. */
+export function openKey(path: string, unlocking: Unlocking, context: Context): Promise<Opened> {
+  return withFile(path, async bytes => {
+    // A public or foreign file should say so before anybody is asked for a passphrase.
+    if (inspectKeys(bytes)[0]?.kind !== 'private') return { key: await readPrivateKey(bytes) }
+    const format = detectFormat(bytes)
+    if (!format.inspect(bytes).encrypted) return { key: await format.read(bytes) }
+    if (unlocking.passphraseFile !== undefined) {
+      const passphrase = await readSecretFile(unlocking.passphraseFile, 'passphrase', context)
+      return { key: await format.read(bytes, { passphrase }), passphrase }
+    }
+    const prompt = `passphrase for ${context.say.path(path)}`
+    return askUntilRight(prompt, passphrase => format.read(bytes, { passphrase }), context)
+  })
+}
+
+async function askUntilRight(
+  prompt: string,
+  read: (passphrase: Buffer) => Promise<PrivateKey>,
+  context: Context,
+): Promise<Opened> {
+  const hint = 'pass it with --passphrase-file FILE, or - for standard input'
+  for (let left = TRIES - 1; ; left--) {
+    const passphrase = await askSecret(prompt, hint, context)
+    try {
+      return { key: await read(passphrase), passphrase }
+    } catch (error) {
+      passphrase.fill(0)
+      // An askpass program that gives one answer would give it again: only a person is asked anew.
+      if (left === 0 || !isKeytoolError(error) || error.code !== 'secret-wrong' || !hasTerminal(context)) throw error
+      context.say.note(`wrong passphrase, ${left === 1 ? 'one try' : `${left} tries`} left`)
+    }
+  }
+}
+
+/** The public half of a key file: from the file where it shows it, never asking. Private files take the comment of the `.pub` beside them. */
+export function publicHalf(path: string): Promise<PublicKey> {
+  return withFile(path, async bytes => {
+    const [first, second] = inspectKeys(bytes)
+    if (second) throw new KeytoolError('usage', 'the file holds several keys; exactly one is wanted here')
+    if (!first?.public) throw new KeytoolError('secret-needed', 'the file hides its public key')
+    return first.kind === 'private' ? withCommentBeside(path, first.public) : first.public
+  })
+}
+
+/** The key with the comment that ssh-keygen would show: of the `.pub` beside it where there is one, else its own. */
+export async function withCommentBeside(path: string, key: PublicKey): Promise<PublicKey> {
+  try {
+    const [beside] = readPublicLines(await readWhole(`${path}.pub`))
+    return beside?.equals(key) && beside.comment ? beside : key
+  } catch {
+    // A `.pub` that is missing or damaged changes nothing about the key itself.
+    return key
+  }
+}
+
+export async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** The same object without its undefined members. */
+function defined<T extends Record<string, unknown>>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as never
+}

@@ -1,0 +1,68 @@
+import { fingerprint, KeytoolError, randomart } from '@keytool/keygen'
+import { type ConfirmHost, type HostPolicy, KnownHosts, type UnknownHost } from '@keytool/tunnel'
+import { askText, hasTerminal } from './ask.js'
+import type { Context } from './context.js'
+
+export interface HostChecking {
+  /** A fingerprint that the user got from elsewhere: an unknown host that shows this key is accepted. */
+  readonly hostKey?: string
+  /** Read known_hosts, but write nothing. */
+  readonly readOnly?: boolean
+}
+
+/** How a host is proved: known_hosts first; an unknown one is asked about once, or compared with what was given. */
+export function hostPolicy({ hostKey, readOnly = false }: HostChecking, context: Context): HostPolicy {
+  const { home } = context.places
+  const knownHosts = readOnly ? new ReadOnlyKnownHosts({ home }) : new KnownHosts({ home })
+  return { knownHosts, confirmHost: hostKey === undefined ? askAbout(context) : compareWith(hostKey) }
+}
+
+/** For `--dry-run`: what is confirmed is not noted. */
+class ReadOnlyKnownHosts extends KnownHosts {
+  override async remember(): Promise<void> {}
+}
+
+function compareWith(expected: string): ConfirmHost {
+  return async unknown => {
+    if (matches(expected, unknown)) return true
+    throw new KeytoolError('host-key-unknown', `${nameOf(unknown)} shows another host key than --host-key says`, {
+      reason: `it shows ${unknown.key.algorithm.label} ${unknown.fingerprint}`,
+      hint: 'ask whoever runs the server which of the two is right',
+    })
+  }
+}
+
+function askAbout(context: Context): ConfirmHost {
+  return async unknown => {
+    const { say } = context
+    const { key, fingerprint: shown, otherNames } = unknown
+    if (!hasTerminal(context)) {
+      throw new KeytoolError('host-key-unknown', `the host key of ${nameOf(unknown)} is not known`, {
+        reason: `it shows ${key.algorithm.label} ${shown}; there is no terminal to ask on`,
+        hint: `if that is right, the same line with --host-key ${shown}`,
+      })
+    }
+    say.prompt(`the host key of ${nameOf(unknown)} is not known yet`)
+    say.prompt(`${key.algorithm.label} ${shown}`)
+    say.prompt(randomart(key))
+    if (otherNames.length > 0) say.prompt(`the same key is known as ${otherNames.slice(0, 5).join(', ')}`)
+    for (;;) {
+      const answer = (await askText('Is that right? (yes/no/[fingerprint])')).trim()
+      if (answer === 'no') return false
+      if (answer === 'yes' || matches(answer, unknown)) return true
+      say.prompt(
+        /^(SHA256|MD5):/.test(answer)
+          ? 'that is another fingerprint'
+          : "type yes or no, or paste the server's fingerprint",
+      )
+    }
+  }
+}
+
+function matches(expected: string, { key, fingerprint: shown }: UnknownHost): boolean {
+  return expected === shown || expected === fingerprint(key, 'md5')
+}
+
+function nameOf({ host, port }: UnknownHost): string {
+  return port === 22 ? host : `[${host}]:${port}`
+}

@@ -1,0 +1,121 @@
+import type { Writable } from 'node:stream'
+import type { Environment } from '@keytool/agent/platform'
+import { isKeytoolError, showForeign } from '@keytool/keygen'
+import { shortenPath } from './text.js'
+
+type Stream = Writable & { readonly isTTY?: boolean }
+
+export interface SayOptions {
+  readonly name: string
+  readonly home: string
+  readonly stdout: Stream
+  readonly stderr: Stream
+  readonly env: Environment
+}
+
+/** The longest path that Linux knows, in bytes; longer text in an error is cut. */
+const MAX_PATH = 4096
+
+const colours = { green: 32, red: 31, yellow: 33, dim: 2, bold: 1 } as const
+type Colour = keyof typeof colours
+
+/**
+ * The one voice: what goes to stdout, what to stderr, with which marks and colours. Commands say what happened; how it
+ * looks on this terminal is decided here.
+ */
+export class Say {
+  readonly name: string
+  readonly #options: SayOptions
+  #json = false
+  #quiet = false
+  #colour: boolean
+
+  constructor(options: SayOptions) {
+    this.name = options.name
+    this.#options = options
+    this.#colour = !options.env['NO_COLOR'] && options.env['TERM'] !== 'dumb'
+  }
+
+  /** The flags every command takes. */
+  configure(flags: { json?: boolean | undefined; quiet?: boolean | undefined; color?: boolean | undefined }): void {
+    this.#json = flags.json === true
+    this.#quiet = flags.quiet === true
+    if (flags.color === false) this.#colour = false
+  }
+
+  get json(): boolean {
+    return this.#json
+  }
+
+  /** Data: the same on a terminal and in a pipe. */
+  data(bytes: string | Uint8Array): void {
+    this.#options.stdout.write(bytes)
+  }
+
+  /** Lines for a shell to evaluate: quiet or not, they are what was asked for; with `--json` the facts are. */
+  script(lines: string): void {
+    if (!this.#json) this.data(lines)
+  }
+
+  /** A fact for people, on stdout; not with `--json` or `--quiet`. */
+  line(text = ''): void {
+    if (!this.#json && !this.#quiet) this.#options.stdout.write(`${text}\n`)
+  }
+
+  /** Facts for programs: one JSON value on stdout, with `--json` only. */
+  facts(value: unknown): void {
+    if (this.#json) this.#options.stdout.write(`${JSON.stringify(value)}\n`)
+  }
+
+  /** Something done: `✓ text` for people. */
+  done(text: string): void {
+    this.line(`${this.mark(true)} ${text}`)
+  }
+
+  /** A word beside the work, on stderr; not with `--quiet`. */
+  note(text: string): void {
+    if (!this.#quiet) this.#options.stderr.write(`${text}\n`)
+  }
+
+  /** What somebody must see before they answer a question: on stderr, whatever else is quiet. */
+  prompt(text: string): void {
+    this.#options.stderr.write(`${text}\n`)
+  }
+
+  /** The mark of success or failure that this terminal can show. */
+  mark(good: boolean): string {
+    const { stdout, env } = this.#options
+    const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || ''
+    if (stdout.isTTY !== true || !(/utf-?8/i.test(locale) || process.platform === 'win32'))
+      return good ? 'ok' : 'failed'
+    return good ? this.paint('green', '✓') : this.paint('red', '✗')
+  }
+
+  paint(colour: Colour, text: string, stream: Stream = this.#options.stdout): string {
+    return this.#colour && stream.isTTY === true ? `\u001b[${colours[colour]}m${text}\u001b[0m` : text
+  }
+
+  /** A path as people read it: from `~`, escaped. */
+  path(path: string): string {
+    return showForeign(shortenPath(path, this.#options.home), MAX_PATH)
+  }
+
+  /** An error: what, why, what next. Three lines at the most, or one JSON object. Returns nothing but the words. */
+  error(error: unknown): void {
+    const { stderr, home } = this.#options
+    const known = isKeytoolError(error)
+    const code = known ? error.code : 'failed'
+    const message = known ? error.message : `unexpected: ${error instanceof Error ? error.message : String(error)}`
+    const reason = known ? error.reason : undefined
+    const hint = known ? error.hint : 'please report this, with the command you ran'
+    if (this.#json) {
+      stderr.write(`${JSON.stringify({ error: { code, message, reason, hint } })}\n`)
+      return
+    }
+    const clean = (text: string) => showForeign(shortenPath(text, home), MAX_PATH)
+    const lines = [`${this.paint('red', `${this.name}:`, stderr)} ${clean(message)}`]
+    if (reason) lines.push(`  ${clean(reason)}`)
+    if (hint) lines.push(`  ${clean(hint)}`)
+    stderr.write(`${lines.join('\n')}\n`)
+  }
+}

@@ -1,0 +1,26 @@
+/** Every mention of the home folder as `~`. */
+export function shortenPath(text: string, home: string): string {
+  if (home.length < 2) return text
+  return text.split(home).reduce((before, after) => `${before}${/^([\\/\s:,)]|$)/.test(after) ? '~' : home}${after}`)
+}
+
+/** `2 keys`, `1 key`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+/** Rows with their columns lined up, two spaces between. Lines without trailing blanks. */
+export function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = []
+  for (const row of rows) {
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length)
+    })
+  }
+  return rows.map(row =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
+}

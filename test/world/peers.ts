@@ -1,0 +1,65 @@
+import { access, constants } from 'node:fs/promises'
+import { run } from './run.js'
+
+interface Peer {
+  readonly path: string
+  /** Debian's package. */
+  readonly debian: string
+  /** Arguments that make it say its version, and where in its output that stands. */
+  readonly version?: readonly [args: readonly string[], pattern: RegExp]
+}
+
+const openssh = /OpenSSH_([^\s,]+)/
+const python = '/usr/bin/python3'
+
+/** The programs of others that the tests need. Debian's Python, whose modules are Debian's too. */
+const peers = {
+  ssh: { path: '/usr/bin/ssh', debian: 'openssh-client', version: [['-V'], openssh] },
+  'ssh-add': { path: '/usr/bin/ssh-add', debian: 'openssh-client' },
+  'ssh-agent': { path: '/usr/bin/ssh-agent', debian: 'openssh-client' },
+  'ssh-keygen': { path: '/usr/bin/ssh-keygen', debian: 'openssh-client' },
+  sshd: { path: '/usr/sbin/sshd', debian: 'openssh-server', version: [['-V'], openssh] },
+  puttygen: { path: '/usr/bin/puttygen', debian: 'putty-tools', version: [['-V'], /Release (\S+)/] },
+  plink: { path: '/usr/bin/plink', debian: 'putty-tools', version: [['-V'], /Release (\S+)/] },
+  git: { path: '/usr/bin/git', debian: 'git', version: [['--version'], /version (\S+)/] },
+  tmux: { path: '/usr/bin/tmux', debian: 'tmux', version: [['-V'], /tmux (\S+)/] },
+  smtpd: { path: '/usr/sbin/smtpd', debian: 'opensmtpd', version: [['-h'], /OpenSMTPD (\S+)/] },
+  dovecot: { path: '/usr/sbin/dovecot', debian: 'dovecot-pop3d', version: [['--version'], /^(\S+)/] },
+  paramiko: {
+    path: python,
+    debian: 'python3-paramiko',
+    version: [['-W', 'ignore', '-c', 'import paramiko; print(paramiko.__version__)'], /^(\d\S+)/],
+  },
+  asyncssh: {
+    path: python,
+    debian: 'python3-asyncssh',
+    version: [['-W', 'ignore', '-c', 'import asyncssh; print(asyncssh.__version__)'], /^(\d\S+)/],
+  },
+} as const satisfies Record<string, Peer>
+
+export type PeerName = keyof typeof peers
+
+export const peerNames = Object.keys(peers) as PeerName[]
+
+/** Where the peer lies. Whether it is there, {@link findPeer} tells. */
+export function peerPath(name: PeerName): string {
+  return peers[name].path
+}
+
+/**
+ * Where a peer lies and which version it is (`undefined` when it has no way to say).
+ * @throws Error naming Debian's package, when it is not there: a test without its peer has failed, not passed
+ */
+export async function findPeer(name: PeerName): Promise<{ path: string; version: string | undefined }> {
+  const peer: Peer = peers[name]
+  const missing = `${name} is not installed: apt-get install ${peer.debian}`
+  await access(peer.path, constants.X_OK).catch(cause => {
+    throw new Error(missing, { cause })
+  })
+  if (!peer.version) return { path: peer.path, version: undefined }
+  const [args, pattern] = peer.version
+  const { stdout, stderr } = await run(peer.path, args)
+  const version = pattern.exec(stdout)?.[1] ?? pattern.exec(stderr)?.[1]
+  if (version === undefined) throw new Error(`${missing}\n${stderr}`)
+  return { path: peer.path, version }
+}
