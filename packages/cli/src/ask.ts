@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { readWhole } from '@keytool/agent/platform'
 import { KeytoolError, showForeign } from '@keytool/keygen'
 import type { Context } from './context.js'
@@ -96,6 +95,7 @@ function askpassProgram(context: Context): string | undefined {
 }
 
 async function runAskpass(program: string, prompt: string, { env }: Context): Promise<Buffer> {
+  const { spawn } = await import('node:child_process')
   // The prompt is one argument of its own: no shell looks at it.
   const child = spawn(program, [prompt], { stdio: ['ignore', 'pipe', 'inherit'], env, timeout: ASKPASS_LIMIT_MS })
   const parts: Buffer[] = []
