@@ -97,7 +97,8 @@ function askpassProgram(context: Context): string | undefined {
 async function runAskpass(program: string, prompt: string, { env }: Context): Promise<Buffer> {
   const { spawn } = await import('node:child_process')
   // The prompt is one argument of its own: no shell looks at it.
-  const child = spawn(program, [prompt], { stdio: ['ignore', 'pipe', 'inherit'], env, timeout: ASKPASS_LIMIT_MS })
+  const child = spawn(program, [prompt], { stdio: ['ignore', 'pipe', 'inherit'], env })
+  const timer = setTimeout(() => child.kill(), ASKPASS_LIMIT_MS)
   const parts: Buffer[] = []
   let size = 0
   child.stdout.on('data', (part: Buffer) => {
@@ -110,7 +111,7 @@ async function runAskpass(program: string, prompt: string, { env }: Context): Pr
       reject(new KeytoolError('secret-needed', `SSH_ASKPASS ${program} can't be run`, { cause })),
     )
     child.once('close', resolve)
-  })
+  }).finally(() => clearTimeout(timer))
   if (status !== 0) throw new KeytoolError('secret-needed', 'the askpass program gave no answer')
   const answer = Buffer.concat(parts)
   const end = answer.indexOf(10)

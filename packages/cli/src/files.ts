@@ -2,6 +2,7 @@ import { access } from 'node:fs/promises'
 import { readWhole } from '@keytool/agent/platform'
 import {
   detectFormat,
+  type ErrorCode,
   inspectKeys,
   isKeytoolError,
   KeytoolError,
@@ -12,6 +13,7 @@ import {
 } from '@keytool/keygen'
 import { askSecret, hasTerminal, readSecretFile } from './ask.js'
 import type { Context } from './context.js'
+import { describeProtection } from './protection.js'
 
 /** How often a passphrase may be tried at a prompt. */
 const TRIES = 3
@@ -26,12 +28,14 @@ export async function withFile<T>(path: string, work: (bytes: Buffer) => T | Pro
   }
 }
 
-/** `path` itself, for an error that speaks of bytes only. */
+/** An error that speaks of bytes gets the name of the file they came from. */
 export function naming(path: string, error: unknown): unknown {
-  if (!isKeytoolError(error) || error.message.includes(path)) return error
+  if (!isKeytoolError(error) || !speaksOfBytes.has(error.code) || error.message.includes(path)) return error
   const { code, message, reason, hint, offset, cause } = error
   return new KeytoolError(code, `${path}: ${message}`, { ...defined({ reason, hint, offset }), cause })
 }
+
+const speaksOfBytes: ReadonlySet<ErrorCode> = new Set(['damaged', 'unsupported', 'secret-needed', 'usage'])
 
 export interface Unlocking {
   readonly passphraseFile?: string
@@ -49,33 +53,35 @@ export function openKey(path: string, unlocking: Unlocking, context: Context): P
     // A public or foreign file should say so before anybody is asked for a passphrase.
     if (inspectKeys(bytes)[0]?.kind !== 'private') return { key: await readPrivateKey(bytes) }
     const format = detectFormat(bytes)
-    if (!format.inspect(bytes).encrypted) return { key: await format.read(bytes) }
-    if (unlocking.passphraseFile !== undefined) {
-      const passphrase = await readSecretFile(unlocking.passphraseFile, 'passphrase', context)
-      return { key: await format.read(bytes, { passphrase }), passphrase }
+    const facts = format.inspect(bytes)
+    if (!facts.encrypted) return { key: await format.read(bytes) }
+    const tries = unlocking.passphraseFile === undefined && hasTerminal(context) ? TRIES : 1
+    for (let left = tries - 1; ; left--) {
+      const passphrase = await passphraseFor(path, unlocking, context)
+      try {
+        return { key: await format.read(bytes, { passphrase }), passphrase }
+      } catch (error) {
+        passphrase.fill(0)
+        if (!isKeytoolError(error) || error.code !== 'secret-wrong') throw error
+        if (left === 0) throw wrongPassphrase(path, `${format.title}, ${describeProtection(facts)}`, error)
+        context.say.prompt(`wrong passphrase, ${left === 1 ? 'one try' : `${left} tries`} left`)
+      }
     }
-    const prompt = `passphrase for ${context.say.path(path)}`
-    return askUntilRight(prompt, passphrase => format.read(bytes, { passphrase }), context)
   })
 }
 
-async function askUntilRight(
-  prompt: string,
-  read: (passphrase: Buffer) => Promise<PrivateKey>,
-  context: Context,
-): Promise<Opened> {
+function passphraseFor(path: string, { passphraseFile }: Unlocking, context: Context): Promise<Buffer> {
+  if (passphraseFile !== undefined) return readSecretFile(passphraseFile, 'passphrase', context)
   const hint = 'pass it with --passphrase-file FILE, or - for standard input'
-  for (let left = TRIES - 1; ; left--) {
-    const passphrase = await askSecret(prompt, hint, context)
-    try {
-      return { key: await read(passphrase), passphrase }
-    } catch (error) {
-      passphrase.fill(0)
-      // An askpass program that gives one answer would give it again: only a person is asked anew.
-      if (left === 0 || !isKeytoolError(error) || error.code !== 'secret-wrong' || !hasTerminal(context)) throw error
-      context.say.note(`wrong passphrase, ${left === 1 ? 'one try' : `${left} tries`} left`)
-    }
-  }
+  return askSecret(`passphrase for ${context.say.path(path)}`, hint, context)
+}
+
+function wrongPassphrase(path: string, what: string, cause: KeytoolError): KeytoolError {
+  return new KeytoolError('secret-wrong', `wrong passphrase for ${path}`, {
+    reason: `${what}; nothing was changed`,
+    hint: 'try the passphrase it was made with, or pass it with --passphrase-file',
+    cause,
+  })
 }
 
 /** The public half of a key file: from the file where it shows it, never asking. Private files take the comment of the `.pub` beside them. */

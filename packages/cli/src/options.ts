@@ -73,7 +73,10 @@ export function wholeNumber(text: string, name: string, min: number, max: number
   return value
 }
 
-/** commander's message in our voice: no `error:` in front, no full stop. */
+/** commander's message in our voice: one line, no `error:` in front, no full stop. */
 function plain(message: string): string {
-  return message.replace(/^error: /, '').replace(/\.$/, '')
+  return message
+    .replace(/^error: /, '')
+    .replace(/\s*\n\s*/g, ' ')
+    .replace(/\.$/, '')
 }

@@ -7,7 +7,7 @@ const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\u2028\u2029]/gu
  */
 export function showForeign(text: string, max = 200): string {
   const characters = [...text.slice(0, 4 * max)]
-  const shown = characters.slice(0, max).join('').replace(UNSAFE, escape)
+  const shown = characters.slice(0, max).join('').replace(UNSAFE, escapeOne)
   return characters.length > max ? `${shown}…` : shown
 }
 
@@ -16,6 +16,6 @@ export function isPlain(text: string): boolean {
   return text.search(UNSAFE) === -1
 }
 
-function escape(character: string): string {
+function escapeOne(character: string): string {
   return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`
 }

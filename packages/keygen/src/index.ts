@@ -3,6 +3,7 @@ export { algorithmNamed, algorithmOfType, algorithms } from './algorithms/table.
 export { type ErrorCode, type ErrorDetails, isKeytoolError, KeytoolError } from './error.js'
 export * from './fields.js'
 export { type FingerprintHash, fingerprint, fingerprintLine } from './fingerprint.js'
+export { isPlain, showForeign } from './foreign.js'
 export { checkComment } from './formats/comment.js'
 export type { KdfFacts, KeyFacts, KeyFormat, ReadOptions, WriteOptions } from './formats/format.js'
 export { readPublicLines, writePublicLine } from './formats/public-line.js'
@@ -14,7 +15,6 @@ export {
   keyFormats,
   readPrivateKey,
 } from './formats/registry.js'
-export { isPlain, showForeign } from './foreign.js'
 export { type GenerateOptions, generate, type KeyPlan, planKey } from './generate.js'
 export {
   decodeSignature,

@@ -1,2 +1,3 @@
 export { makeFolder, readIfThere, readWhole, type WriteOptions, writeWhole } from './files.js'
+export { hardenProcess } from './harden.js'
 export { type Environment, type Places, places } from './places.js'

@@ -4,6 +4,7 @@ import { openKey } from '../files.js'
 import { newPassphrase } from '../new-passphrase.js'
 import { parse, wholeNumber } from '../options.js'
 import { writeResult } from '../output.js'
+import { describeProtection } from '../protection.js'
 
 const usage = {
   command: 'convert',
@@ -62,9 +63,8 @@ export const run: Run = async (args, context) => {
   const bytes = await format.write(opened.key, { ...costs, ...(passphrase && { passphrase }) })
   await writeResult(bytes, { path: options.output, mode: 0o600, force: options.force === true }, context)
   if (options.output !== undefined && options.output !== '-') {
-    context.say.done(
-      `${context.say.path(options.output)}  ${format.title}, ${passphrase ? 'encrypted' : 'not encrypted'}`,
-    )
+    const protection = describeProtection(format.inspect(bytes))
+    context.say.done(`${context.say.path(options.output)}  ${format.title}, ${protection}`)
   }
   return 0
 }

@@ -18,6 +18,7 @@ import type { Context, Run } from '../context.js'
 import { isThere } from '../files.js'
 import { newPassphrase } from '../new-passphrase.js'
 import { parse, wholeNumber } from '../options.js'
+import { describeProtection } from '../protection.js'
 import { columns } from '../text.js'
 
 const usage = {
@@ -85,8 +86,7 @@ export const run: Run = async (args, context) => {
   const bytes = await format.write(key, passphrase ? { passphrase } : {})
   await writePair(path, bytes, Buffer.from(writePublicLine(key.publicKey)), force)
 
-  const kdf = format.inspect(bytes).kdf
-  const protection = passphrase ? `encrypted with ${kdf?.name ?? 'a passphrase'}` : 'not encrypted'
+  const protection = describeProtection(format.inspect(bytes))
   const rows = columns([
     ['private key', say.path(path), `${format.title}, ${protection}`],
     ['public key', say.path(`${path}.pub`), ''],

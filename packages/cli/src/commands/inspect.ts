@@ -6,13 +6,14 @@ import {
   type Inspected,
   inspectKeys,
   isKeytoolError,
-  type KdfFacts,
+  type KeyFacts,
   showForeign,
 } from '@keytool/keygen'
 import type { Context, Run } from '../context.js'
 import { forEach } from '../each.js'
 import { withCommentBeside, withFile } from '../files.js'
 import { parse } from '../options.js'
+import { describeProtection } from '../protection.js'
 
 const usage = {
   command: 'inspect',
@@ -84,15 +85,8 @@ function show(path: string, found: Inspected, { say }: Context): void {
   if (found.public) say.line(`  ${showForeign(fingerprintLine(found.public))}`)
 }
 
-function protection(found: { encrypted: boolean; cipher?: string; kdf?: KdfFacts }): string {
-  if (!found.encrypted) return 'not encrypted: whoever has the file has the key'
-  return `encrypted: ${found.cipher}${found.kdf ? `, ${describeKdf(found.kdf)}` : ''}`
-}
-
-function describeKdf({ name, rounds, memory, passes, parallelism }: KdfFacts): string {
-  if (rounds !== undefined) return `${name} ${rounds} rounds`
-  if (memory === undefined) return name
-  return `${name} ${memory} KiB, ${passes} passes, ${parallelism} parallel`
+function protection(found: KeyFacts): string {
+  return found.encrypted ? describeProtection(found) : 'not encrypted: whoever has the file has the key'
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -1,0 +1,28 @@
+import type { PrivateKey, Signature } from '@keytool/keygen'
+
+/** One line of an agent's list. */
+export interface Identity {
+  /** The public key blob, of any type: an agent may hold more types than the table of algorithms knows. */
+  readonly blob: Buffer
+  readonly comment: string
+}
+
+/**
+ * What an agent can do. The ring that holds keys and the client that reaches an agent elsewhere both are one, and the
+ * server puts either on a socket.
+ *
+ * Every method rejects with a KeytoolError: `refused` when the agent says no (it is locked, a gate forbids it),
+ * `not-found` when a ring does not hold the key, `unreachable` when the agent behind a client is gone.
+ */
+export interface Agent {
+  /** The keys in the order they were added. Empty while the agent is locked. */
+  list(): Promise<readonly Identity[]>
+  /** @param flags RSA's hash, as in `protocol/flags.ts`; 0 asks for the type's plain signature */
+  sign(blob: Buffer, data: Buffer, flags: number): Promise<Signature>
+  /** Takes the key over: the agent wipes it when it goes. A key that is there already is replaced, its comment too. */
+  add(key: PrivateKey): Promise<void>
+  remove(blob: Buffer): Promise<void>
+  removeAll(): Promise<void>
+  lock(passphrase: Buffer): Promise<void>
+  unlock(passphrase: Buffer): Promise<void>
+}

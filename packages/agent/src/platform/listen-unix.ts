@@ -1,0 +1,129 @@
+import { chmodSync } from 'node:fs'
+import { lstat, rename, rm, unlink } from 'node:fs/promises'
+import type { Server } from 'node:net'
+import { dirname } from 'node:path'
+import { KeytoolError } from '@keytool/keygen'
+import { makeFolder } from './files.js'
+import type { Listener, ListenOptions } from './listen.js'
+import { probeSocket } from './probe.js'
+import { prepareStart } from './start-lock.js'
+
+/** What fits into sockaddr_un, in bytes. Longer paths are cut without a word, so they must not get that far. */
+const MAX_PATH = process.platform === 'linux' ? 107 : 103
+const GROUP_AND_OTHERS = 0o077
+const DEFAULT_PATIENCE = 10_000
+
+/**
+ * A Unix socket, 0600 in a folder that is ours alone. What is not safe is refused, never repaired: somebody may have
+ * put it there on purpose.
+ *
+ * The server binds in the start lock's own folder and is moved into place from there. So the lock is held by a process
+ * that the kernel knows to be alive, the socket is never seen half made, and what libuv removes by name when it
+ * closes is not the agent's path, which may be another's by then.
+ */
+export async function listenOnSocket(server: Server, path: string, options: ListenOptions): Promise<Listener> {
+  try {
+    return await takePlace(server, path, options)
+  } catch (cause) {
+    throw cause instanceof KeytoolError ? cause : failure(path, cause)
+  }
+}
+
+async function takePlace(server: Server, path: string, options: ListenOptions): Promise<Listener> {
+  const folder = dirname(path)
+  await makeFolder(folder).catch(error => {
+    // Something stands there that is no folder: the check says what.
+    if (codeOf(error) !== 'EEXIST') throw error
+  })
+  await checkFolder(folder)
+  const start = await prepareStart(folder)
+  try {
+    for (const each of [path, start.prepared, start.held]) checkLength(each)
+    await bind(server, start.prepared)
+    try {
+      await start.acquire(options.patience ?? DEFAULT_PATIENCE)
+      await clearPlace(path)
+      await options.announce?.()
+      const own = await lstat(start.held)
+      await rename(start.held, path)
+      return { path, close: () => close(server, path, own) }
+    } catch (error) {
+      await new Promise<void>(resolve => server.close(() => resolve()))
+      throw error
+    }
+  } finally {
+    await start.release()
+  }
+}
+
+/** The folder itself, not what a link leads to: ours, a folder, closed to everybody else. */
+async function checkFolder(folder: string): Promise<void> {
+  const stats = await lstat(folder)
+  if (stats.isSymbolicLink()) throw refusal(folder, 'it is a link')
+  if (!stats.isDirectory()) throw refusal(folder, 'it is not a folder')
+  if (stats.uid !== process.getuid?.()) throw refusal(folder, 'it belongs to another user')
+  if ((stats.mode & GROUP_AND_OTHERS) !== 0) {
+    const mode = (stats.mode & 0o7777).toString(8).padStart(4, '0')
+    throw refusal(folder, `others can get in (${mode})`, `chmod 700 ${folder}`)
+  }
+}
+
+/** Makes sure that nothing, or only what a dead agent left, stands where the socket goes. */
+async function clearPlace(path: string): Promise<void> {
+  const stats = await lstat(path).catch(error => {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  })
+  if (!stats) return
+  if (stats.isSymbolicLink()) throw refusal(path, 'it is a link')
+  if (!stats.isSocket()) throw refusal(path, 'something that is not a socket is there', 'move it away first')
+  if (stats.uid !== process.getuid?.()) throw refusal(path, 'it belongs to another user')
+  if ((await probeSocket(path)) === 'live') throw new KeytoolError('exists', `an agent answers at ${path} already`)
+  await unlink(path)
+}
+
+async function close(server: Server, path: string, own: { dev: number; ino: number }): Promise<void> {
+  const closed = new Promise<void>(resolve => server.close(() => resolve()))
+  const stats = await lstat(path).catch(() => undefined)
+  if (stats && stats.dev === own.dev && stats.ino === own.ino) await rm(path, { force: true })
+  await closed
+}
+
+/** Binding happens within `listen`, so the mask holds for exactly that moment; 0600 from the first instant. */
+function bind(server: Server, path: string): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    const mask = process.umask(0o177)
+    try {
+      server.listen(path, () => {
+        server.off('error', reject)
+        resolve()
+      })
+      chmodSync(path, 0o600)
+    } catch (error) {
+      reject(error)
+    } finally {
+      process.umask(mask)
+    }
+  })
+}
+
+function checkLength(path: string): void {
+  if (Buffer.byteLength(path) <= MAX_PATH) return
+  throw new KeytoolError('failed', `the path ${path} is too long for a socket`, {
+    reason: `a socket's path has ${MAX_PATH} bytes at most`,
+    hint: 'choose a shorter one',
+  })
+}
+
+function refusal(path: string, reason: string, hint?: string): KeytoolError {
+  return new KeytoolError('refused', `${path} can't hold the agent's socket`, hint ? { reason, hint } : { reason })
+}
+
+function failure(path: string, cause: unknown): KeytoolError {
+  return new KeytoolError('failed', `nothing can listen at ${path}: ${codeOf(cause)}`, { cause })
+}
+
+function codeOf(error: unknown): string {
+  return String((error as NodeJS.ErrnoException).code)
+}

@@ -1,0 +1,140 @@
+import { KeytoolError, type PrivateKey, type Signature } from '@keytool/keygen'
+import type { Agent, Identity } from './agent.js'
+import type { Gate, Use } from './gates/gate.js'
+import { createLock, type Lock } from './gates/lock.js'
+import { encodeMessage, isTooLong } from './protocol/codec.js'
+import { hashOfFlags } from './protocol/flags.js'
+import { replies } from './protocol/messages.js'
+
+export interface RingOptions {
+  readonly lock?: Lock
+  /** Further gates, in the order they stand behind the lock. */
+  readonly gates?: readonly Gate[]
+}
+
+interface Entry {
+  /** Apart from the key, so that whoever sees the list never holds the key with it. */
+  readonly identity: Identity
+  readonly key: PrivateKey
+}
+
+/** An agent that holds open keys in memory. */
+export interface Ring extends Agent {
+  /** Forgets every key, whatever the gates say: the agent ends. */
+  wipe(): void
+}
+
+export function createRing(options: RingOptions = {}): Ring {
+  const { lock = createLock() } = options
+  return new KeyRing(lock, [lock, ...(options.gates ?? [])])
+}
+
+class KeyRing implements Ring {
+  readonly #lock: Lock
+  readonly #gates: readonly Gate[]
+  /** By the blob's bytes as text, in the order added. */
+  readonly #entries = new Map<string, Entry>()
+
+  constructor(lock: Lock, gates: readonly Gate[]) {
+    this.#lock = lock
+    this.#gates = gates
+  }
+
+  async list(): Promise<readonly Identity[]> {
+    return this.#visible()
+  }
+
+  async sign(blob: Buffer, data: Buffer, flags: number): Promise<Signature> {
+    const entry = this.#entry(blob)
+    const wait = this.#pass({ action: 'sign', key: entry.identity })
+    if (wait) {
+      await wait
+      // A key that went while a gate waited is wiped: signing with it would sign with zeros.
+      if (this.#entry(blob) !== entry) throw notHeld()
+    }
+    return entry.key.sign(data, { hash: hashOfFlags(flags) })
+  }
+
+  async add(key: PrivateKey): Promise<void> {
+    const identity: Identity = { blob: key.publicKey.blob, comment: key.comment }
+    try {
+      await this.#pass({ action: 'add', key: identity })
+      this.#checkRoom(identity)
+    } catch (error) {
+      // The key was given away with the call, so nobody else will clear it.
+      key.wipe()
+      throw error
+    }
+    const name = nameOf(identity.blob)
+    const old = this.#entries.get(name)
+    // Setting an existing name keeps its place in the order, as ssh-agent does.
+    this.#entries.set(name, { identity, key })
+    if (old && old.key.parts !== key.parts) old.key.wipe()
+  }
+
+  async remove(blob: Buffer): Promise<void> {
+    const entry = this.#entry(blob)
+    await this.#pass({ action: 'remove', key: entry.identity })
+    if (this.#entries.delete(nameOf(blob))) entry.key.wipe()
+  }
+
+  async removeAll(): Promise<void> {
+    await this.#pass({ action: 'remove-all' })
+    this.wipe()
+  }
+
+  lock(passphrase: Buffer): Promise<void> {
+    return this.#lock.lock(passphrase)
+  }
+
+  unlock(passphrase: Buffer): Promise<void> {
+    return this.#lock.unlock(passphrase)
+  }
+
+  wipe(): void {
+    for (const { key } of this.#entries.values()) key.wipe()
+    this.#entries.clear()
+  }
+
+  #entry(blob: Buffer): Entry {
+    const entry = this.#entries.get(nameOf(blob))
+    if (!entry) throw notHeld()
+    return entry
+  }
+
+  #visible(): Identity[] {
+    return this.#all().filter(identity => this.#gates.every(gate => gate.shows?.(identity) ?? true))
+  }
+
+  #all(): Identity[] {
+    return Array.from(this.#entries.values(), ({ identity }) => identity)
+  }
+
+  /** Returns nothing when no gate had to wait. */
+  #pass(use: Use): void | Promise<void> {
+    for (const [index, gate] of this.#gates.entries()) {
+      const wait = gate.pass(use)
+      if (wait) return passRest(wait, this.#gates.slice(index + 1), use)
+    }
+  }
+
+  /** A list that does not fit into one message would blind every client. */
+  #checkRoom(added: Identity): void {
+    const others = this.#all().filter(({ blob }) => !blob.equals(added.blob))
+    if (!isTooLong(encodeMessage(replies.identities, { identities: [...others, added] }))) return
+    throw new KeytoolError('refused', 'the agent is full', { hint: 'remove keys that are not used' })
+  }
+}
+
+async function passRest(wait: Promise<void>, rest: readonly Gate[], use: Use): Promise<void> {
+  await wait
+  for (const gate of rest) await gate.pass(use)
+}
+
+function nameOf(blob: Buffer): string {
+  return blob.toString('latin1')
+}
+
+function notHeld(): KeytoolError {
+  return new KeytoolError('not-found', 'the agent does not hold this key', { hint: 'keytool list' })
+}

@@ -1,0 +1,66 @@
+import { createServer } from 'node:net'
+import { pidFileBeside, removePidFile, writePidFile } from './pid-file.js'
+import { listen } from './platform/listen.js'
+import { createRing, type Ring } from './ring.js'
+import { type Limits, serve } from './server.js'
+
+export interface RunOptions {
+  /** The socket's absolute path, or the pipe's name on Windows: {@link Places.agentSocket}, or what `-a` says. */
+  readonly socket: string
+  /** Default: `agent.pid` (the socket's name with another ending) beside the socket. */
+  readonly pidFile?: string
+  /** Stops the agent when it is aborted. */
+  readonly signal?: AbortSignal
+  readonly ring?: Ring
+  readonly limits?: Partial<Limits>
+}
+
+export interface RunningAgent {
+  readonly socket: string
+  readonly pid: number
+  /** Stops serving, wipes the keys, removes socket and pid file. May be called more than once. */
+  stop(): Promise<void>
+  /** Resolves when it has stopped, for whatever reason. */
+  readonly stopped: Promise<void>
+}
+
+/**
+ * Runs an agent in this process. Resolves when it can be reached: whoever finds its socket finds its pid file, too.
+ * Signals are the caller's: hand them in through `signal`.
+ *
+ * @throws KeytoolError as `listen` does: `exists` when an agent answers there already, `refused`, `failed`
+ */
+export async function runAgent(options: RunOptions): Promise<RunningAgent> {
+  const { socket, signal, pidFile = pidFileBeside(socket), ring = createRing() } = options
+  signal?.throwIfAborted()
+  const { pid } = process
+  const server = createServer({ allowHalfOpen: true })
+  const service = serve(ring, server, options.limits)
+  const announce = () => writePidFile(pidFile, { pid, socket, since: new Date().toISOString() })
+  const listener = await listen(server, socket, { announce })
+
+  let stopping: Promise<void> | undefined
+  let end: () => void
+  const stopped = new Promise<void>(resolve => {
+    end = resolve
+  })
+  async function stopOnce(): Promise<void> {
+    // Keys first: whatever goes wrong afterwards, they are gone.
+    ring.wipe()
+    service.close()
+    try {
+      await listener.close()
+      await removePidFile(pidFile, pid)
+    } finally {
+      end()
+    }
+  }
+  const stop = () => {
+    stopping ??= stopOnce()
+    return stopping
+  }
+  // What can't be removed is harmless: the next agent finds a stale socket, and nobody believes its pid file.
+  signal?.addEventListener('abort', () => void stop().catch(() => undefined), { once: true })
+  if (signal?.aborted) await stop()
+  return { socket, pid, stop, stopped }
+}

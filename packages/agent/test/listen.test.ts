@@ -1,0 +1,224 @@
+import { chmod, chown, lstat, mkdir, readdir, readFile, rename, symlink, unlink, writeFile } from 'node:fs/promises'
+import { createServer, type Server, type Socket } from 'node:net'
+import { dirname, join } from 'node:path'
+import { type Listener, type ListenOptions, listen } from '../src/index.js'
+import { frame, later, leaveStaleSocket, listenAt, makeTemporary, RawClient } from './support.js'
+
+const SOME_USER = 12345
+const isRoot = process.getuid?.() === 0
+
+const OURS = frame(6, Buffer.from('ours'))
+
+function sayOurs(socket: Socket): void {
+  // Whoever only looks whether somebody is there does not wait for the answer.
+  socket.on('error', () => undefined)
+  socket.end(OURS)
+}
+
+/** Listens, and closes after the test. */
+async function open(path: string, options: ListenOptions = {}): Promise<{ listener: Listener; server: Server }> {
+  const server = createServer(sayOurs)
+  const listener = await listen(server, path, options)
+  later(() => listener.close())
+  return { listener, server }
+}
+
+async function expectServed(path: string): Promise<void> {
+  const client = await RawClient.connect(path)
+  await client.untilClosed()
+  expect(await client.reply()).toEqual(OURS.subarray(4))
+}
+
+async function modeOf(path: string): Promise<string> {
+  return ((await lstat(path)).mode & 0o777).toString(8)
+}
+
+const refused = (text: RegExp) => ({ code: 'refused', reason: expect.stringMatching(text) })
+
+test('the folder is made 0700, the socket is 0600, and nothing is left after closing', async () => {
+  const folder = join(await makeTemporary(), 'a', 'b')
+  const path = join(folder, 'agent.sock')
+  const { listener } = await open(path)
+  expect([await modeOf(folder), await modeOf(dirname(folder)), await modeOf(path)]).toEqual(['700', '700', '600'])
+  expect(await readdir(folder)).toEqual(['agent.sock'])
+  await expectServed(path)
+  await listener.close()
+  expect(await readdir(folder)).toEqual([])
+})
+
+test.each([0, 0o022, 0o077])('the modes do not depend on the umask (%o)', async mask => {
+  const before = process.umask(mask)
+  later(() => process.umask(before))
+  const path = join(await makeTemporary(), 'new', 'agent.sock')
+  await open(path)
+  expect([await modeOf(dirname(path)), await modeOf(path)]).toEqual(['700', '600'])
+  expect(process.umask()).toBe(mask)
+})
+
+test.each([0o755, 0o710, 0o701, 0o770, 0o1777])('a folder of mode %o is refused and left as it is', async mode => {
+  const folder = await makeTemporary()
+  await chmod(folder, mode)
+  await expect(open(join(folder, 's'))).rejects.toMatchObject({
+    ...refused(/others can get in/),
+    hint: `chmod 700 ${folder}`,
+  })
+  expect(await modeOf(folder)).toBe((mode & 0o777).toString(8))
+  expect(await readdir(folder)).toEqual([])
+})
+
+test('a folder that is a link is refused, wherever it leads', async () => {
+  const folder = await makeTemporary()
+  await mkdir(join(folder, 'real'), { mode: 0o700 })
+  await symlink('real', join(folder, 'link'))
+  await expect(open(join(folder, 'link', 's'))).rejects.toMatchObject(refused(/a link/))
+  expect(await readdir(join(folder, 'real'))).toEqual([])
+})
+
+test('a file where the folder should be is refused', async () => {
+  const folder = await makeTemporary()
+  await writeFile(join(folder, 'file'), '')
+  await expect(open(join(folder, 'file', 's'))).rejects.toMatchObject(refused(/not a folder/))
+})
+
+test('a folder or a stale socket of another user is refused', async () => {
+  const folder = await makeTemporary()
+  const theirs = join(folder, 'theirs')
+  await mkdir(theirs, { mode: 0o700 })
+  const path = join(folder, 's')
+  await leaveStaleSocket(path)
+  if (isRoot) {
+    await chown(theirs, SOME_USER, SOME_USER)
+    await chown(path, SOME_USER, SOME_USER)
+  } else {
+    // Only root can give things away; to anybody else it is the user that changes.
+    const { getuid } = process
+    process.getuid = () => SOME_USER
+    later(() => Object.assign(process, { getuid }))
+  }
+  await expect(open(join(theirs, 's'))).rejects.toMatchObject(refused(/another user/))
+  await expect(open(path)).rejects.toMatchObject(refused(/another user/))
+  expect((await lstat(path)).isSocket()).toBe(true)
+})
+
+test('a file, a folder or a link where the socket goes is refused and left alone', async () => {
+  const folder = await makeTemporary()
+  await writeFile(join(folder, 'file'), 'precious')
+  await mkdir(join(folder, 'folder'))
+  await symlink('file', join(folder, 'link'))
+  await symlink('nowhere', join(folder, 'dangling'))
+  await expect(open(join(folder, 'file'))).rejects.toMatchObject(refused(/not a socket/))
+  await expect(open(join(folder, 'folder'))).rejects.toMatchObject(refused(/not a socket/))
+  await expect(open(join(folder, 'link'))).rejects.toMatchObject(refused(/a link/))
+  await expect(open(join(folder, 'dangling'))).rejects.toMatchObject(refused(/a link/))
+  expect(await readFile(join(folder, 'file'), 'utf8')).toBe('precious')
+  expect((await readdir(folder)).sort()).toEqual(['dangling', 'file', 'folder', 'link'])
+})
+
+test('a stale socket is replaced, a live one is not', async () => {
+  const folder = await makeTemporary()
+  const path = join(folder, 's')
+  await leaveStaleSocket(path)
+  await open(path)
+  await expectServed(path)
+  await expect(open(path)).rejects.toMatchObject({ code: 'exists', message: expect.stringContaining(path) })
+  await expectServed(path)
+  expect(await readdir(folder)).toEqual(['s'])
+})
+
+test('a live listener of another program is not replaced either', async () => {
+  const path = join(await makeTemporary(), 's')
+  const other = createServer(sayOurs)
+  await listenAt(other, path)
+  later(() => new Promise(resolve => other.close(resolve)))
+  await expect(open(path)).rejects.toMatchObject({ code: 'exists' })
+  await expectServed(path)
+})
+
+test.each([false, true])(
+  'of many that start at the same instant exactly one listens (stale socket: %s)',
+  async stale => {
+    for (let round = 0; round < 5; round++) {
+      const folder = await makeTemporary()
+      const path = join(folder, 's')
+      if (stale) await leaveStaleSocket(path)
+      let announced = 0
+      const announce = async () => void announced++
+      const starts = await Promise.allSettled(Array.from({ length: 12 }, () => open(path, { announce })))
+      const failures = starts.flatMap(start => (start.status === 'rejected' ? [start.reason] : []))
+      expect(failures).toHaveLength(11)
+      expect(failures.map(({ code }) => code)).toEqual(new Array(11).fill('exists'))
+      expect(announced).toBe(1)
+      await expectServed(path)
+      expect(await readdir(folder)).toEqual(['s'])
+    }
+  },
+)
+
+test('a start lock whose holder died is taken over', async () => {
+  const folder = await makeTemporary()
+  await mkdir(join(folder, '.start'), { mode: 0o700 })
+  await leaveStaleSocket(join(folder, '.start', '0badcafe'))
+  await open(join(folder, 's'))
+  await expectServed(join(folder, 's'))
+  expect(await readdir(folder)).toEqual(['s'])
+})
+
+test('a start lock whose holder lives is waited for, not broken', async () => {
+  const folder = await makeTemporary()
+  await mkdir(join(folder, '.start'), { mode: 0o700 })
+  const holder = createServer()
+  await listenAt(holder, join(folder, '.start', 'holder'))
+  await expect(open(join(folder, 's'), { patience: 60 })).rejects.toMatchObject({ code: 'failed' })
+  expect((await readdir(folder)).sort()).toEqual(['.start'])
+  const waiting = open(join(folder, 's'))
+  await new Promise(resolve => holder.close(resolve))
+  await waiting
+  await expectServed(join(folder, 's'))
+})
+
+test('it is announced before anybody can connect, and a failed announcement leaves nothing', async () => {
+  const folder = await makeTemporary()
+  const path = join(folder, 's')
+  const announce = async () => {
+    expect(await readdir(folder)).not.toContain('s')
+    throw new Error('no')
+  }
+  await expect(open(path, { announce })).rejects.toMatchObject({ code: 'failed' })
+  expect(await readdir(folder)).toEqual([])
+  await open(path)
+})
+
+test('closing leaves a socket alone that took the place meanwhile', async () => {
+  const folder = await makeTemporary()
+  const path = join(folder, 's')
+  const { listener } = await open(path)
+  await unlink(path)
+  const other = createServer(sayOurs)
+  await listenAt(other, join(folder, 'other'))
+  await rename(join(folder, 'other'), path)
+  later(() => new Promise(resolve => other.close(resolve)))
+  await listener.close()
+  await expectServed(path)
+})
+
+test('a path too long for a socket is said, not cut', async () => {
+  const folder = await makeTemporary()
+  await expect(open(join(folder, 'x'.repeat(120)))).rejects.toMatchObject({
+    code: 'failed',
+    message: expect.stringContaining('too long'),
+  })
+  expect(await readdir(folder)).toEqual([])
+})
+
+test('the pipe variant listens under its name, announces, and refuses to share it', async () => {
+  // Any path will do: to node a pipe is a listener under another name.
+  const path = join(await makeTemporary(), 'pipe')
+  const [first, second] = [createServer(sayOurs), createServer()]
+  let announced = 0
+  const listener = await listen(first, path, { announce: async () => void announced++ }, 'win32')
+  await expectServed(path)
+  await expect(listen(second, path, {}, 'win32')).rejects.toMatchObject({ code: 'exists' })
+  expect(announced).toBe(1)
+  await listener.close()
+  await expect(RawClient.connect(path)).rejects.toMatchObject({ code: 'ENOENT' })
+})

@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto'
+import { createLock } from '../src/index.js'
+
+const right = Buffer.from('right')
+const wrong = Buffer.from('wrong')
+
+/** A lock with a quick hash, and a sleep that notes how long it should have been. */
+function makeLock() {
+  const slept: number[] = []
+  let hashing = 0
+  let mostHashing = 0
+  const lock = createLock({
+    async hash(passphrase, salt) {
+      mostHashing = Math.max(mostHashing, ++hashing)
+      await new Promise(setImmediate)
+      hashing--
+      return createHash('sha256').update(salt).update(passphrase).digest()
+    },
+    async sleep(ms) {
+      slept.push(ms)
+      await new Promise(setImmediate)
+    },
+  })
+  return { lock, slept, mostHashing: () => mostHashing }
+}
+
+const refused = expect.objectContaining({ code: 'refused' })
+
+test('with the real hash: shut, wrong, right', async () => {
+  const lock = createLock({ sleep: async () => undefined })
+  await lock.lock(right)
+  expect(lock.locked).toBe(true)
+  await expect(lock.unlock(wrong)).rejects.toEqual(refused)
+  await lock.unlock(right)
+  expect(lock.locked).toBe(false)
+})
+
+test('it is shut before the passphrase is hashed', async () => {
+  const { lock } = makeLock()
+  const done = lock.lock(right)
+  expect(lock.locked).toBe(true)
+  expect(() => lock.pass({ action: 'sign' })).toThrow(refused)
+  expect(lock.shows?.({ blob: right, comment: '' })).toBe(false)
+  await done
+})
+
+test('a second lock, an empty passphrase, an unlock of what is open: refused', async () => {
+  const { lock } = makeLock()
+  await expect(lock.unlock(right)).rejects.toEqual(refused)
+  await expect(lock.lock(Buffer.alloc(0))).rejects.toEqual(refused)
+  await lock.lock(right)
+  await expect(lock.lock(wrong)).rejects.toEqual(refused)
+  await lock.unlock(right)
+})
+
+test('each miss costs a tenth of a second more, up to ten; a hit starts over', async () => {
+  const { lock, slept } = makeLock()
+  await lock.lock(right)
+  for (let i = 0; i < 103; i++) await expect(lock.unlock(wrong)).rejects.toEqual(refused)
+  expect(slept.slice(0, 3)).toEqual([100, 200, 300])
+  expect(slept.slice(-4)).toEqual([10_000, 10_000, 10_000, 10_000])
+  await lock.unlock(right)
+  await lock.lock(right)
+  await expect(lock.unlock(wrong)).rejects.toEqual(refused)
+  expect(slept.at(-1)).toBe(100)
+})
+
+test('guessing in parallel gains nothing: one after the other, and only so many wait', async () => {
+  const { lock, slept, mostHashing } = makeLock()
+  await lock.lock(right)
+  const guesses = await Promise.allSettled(Array.from({ length: 40 }, () => lock.unlock(wrong)))
+  expect(guesses.every(({ status }) => status === 'rejected')).toBe(true)
+  expect(mostHashing()).toBe(1)
+  expect(slept).toEqual(Array.from({ length: 16 }, (_, i) => 100 * (i + 1)))
+  await lock.unlock(right)
+})
+
+test('two right passphrases at once: the second finds it open', async () => {
+  const { lock } = makeLock()
+  await lock.lock(right)
+  const both = await Promise.allSettled([lock.unlock(right), lock.unlock(right)])
+  expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+})
+
+test('a lock whose hash fails is open again, and says so', async () => {
+  const lock = createLock({ hash: () => Promise.reject(new Error('no memory')) })
+  await expect(lock.lock(right)).rejects.toMatchObject({ code: 'failed' })
+  expect(lock.locked).toBe(false)
+})

@@ -1,0 +1,143 @@
+import { generate, PrivateKey, PublicKey } from '@keytool/keygen'
+import { createLock, createRing, type Gate, type Use } from '../src/index.js'
+
+const data = Buffer.from('data')
+const blobOf = (key: PrivateKey) => key.publicKey.blob
+const isWiped = (key: PrivateKey) => Object.values(key.parts).every(part => part.every(byte => byte === 0))
+
+/** A gate that holds every signature up until `open` is called. */
+function makeSlowGate(note: (use: Use) => unknown = () => undefined): { gate: Gate; open: () => void } {
+  const waiting: (() => void)[] = []
+  const pass = (use: Use) => {
+    note(use)
+    return use.action === 'sign' ? new Promise<void>(resolve => waiting.push(resolve)) : undefined
+  }
+  return {
+    gate: { pass },
+    open: () => {
+      for (const go of waiting.splice(0)) go()
+    },
+  }
+}
+
+test('keys are listed in the order they were added', async () => {
+  const ring = createRing()
+  const keys = await Promise.all(
+    ['ed25519', 'ecdsa-256', 'ed25519'].map((type, i) => generate(type, { comment: `${i}` })),
+  )
+  for (const key of keys) await ring.add(key)
+  expect((await ring.list()).map(({ comment }) => comment)).toEqual(['0', '1', '2'])
+  expect((await ring.list()).map(({ blob }) => blob)).toEqual(keys.map(blobOf))
+})
+
+test('the same key again takes the place of the old one, with its new comment', async () => {
+  const ring = createRing()
+  const [first, second] = [await generate('ed25519', { comment: 'a' }), await generate('ed25519', { comment: 'b' })]
+  const copy = Object.fromEntries(Object.entries(first.parts).map(([name, part]) => [name, Buffer.from(part)]))
+  const again = PrivateKey.fromParts(first.algorithm, copy, 'new')
+  await ring.add(first)
+  await ring.add(second)
+  await ring.add(again)
+  expect((await ring.list()).map(({ comment }) => comment)).toEqual(['new', 'b'])
+  expect(isWiped(first)).toBe(true)
+  expect(first.publicKey.verify(data, await ring.sign(blobOf(first), data, 0))).toBe(true)
+})
+
+test('adding the very same object twice does not wipe it', async () => {
+  const ring = createRing()
+  const key = await generate('ed25519')
+  await ring.add(key)
+  await ring.add(key.withComment('other'))
+  await ring.add(key)
+  expect(key.publicKey.verify(data, await ring.sign(blobOf(key), data, 0))).toBe(true)
+})
+
+test.each([
+  ['ed25519', 0, 'ssh-ed25519'],
+  ['ed25519', 4, 'ssh-ed25519'],
+  ['ecdsa-384', 0, 'ecdsa-sha2-nistp384'],
+  ['rsa', 0, 'ssh-rsa'],
+  ['rsa', 2, 'rsa-sha2-256'],
+  ['rsa', 4, 'rsa-sha2-512'],
+])('%s with flags %d signs as %s', async (type, flags, scheme) => {
+  const ring = createRing()
+  const key = await generate(type, type === 'rsa' ? { bits: 2048 } : {})
+  await ring.add(key)
+  const signature = await ring.sign(blobOf(key), data, flags)
+  expect(signature.scheme).toBe(scheme)
+  expect(PublicKey.fromBlob(blobOf(key)).verify(data, signature)).toBe(true)
+})
+
+test('what is removed is wiped; what is not there can be neither removed nor used', async () => {
+  const ring = createRing()
+  const [one, two, three] = await Promise.all(['ed25519', 'ecdsa-256', 'ecdsa-521'].map(type => generate(type)))
+  if (!one || !two || !three) throw new Error('no keys')
+  for (const key of [one, two, three]) await ring.add(key)
+  await ring.remove(blobOf(two))
+  expect([one, two, three].map(isWiped)).toEqual([false, true, false])
+  await expect(ring.remove(blobOf(two))).rejects.toMatchObject({ code: 'not-found' })
+  await expect(ring.sign(blobOf(two), data, 0)).rejects.toMatchObject({ code: 'not-found' })
+  await ring.removeAll()
+  expect([one, two, three].map(isWiped)).toEqual([true, true, true])
+  expect(await ring.list()).toEqual([])
+})
+
+test('locked: the list is empty and all else is refused, remove-all too; a key offered meanwhile is wiped', async () => {
+  const ring = createRing({ lock: createLock({ sleep: async () => undefined }) })
+  const [key, other] = [await generate('ed25519'), await generate('ed25519')]
+  await ring.add(key)
+  await ring.lock(Buffer.from('p'))
+  expect(await ring.list()).toEqual([])
+  const refused = { code: 'refused' }
+  await expect(ring.sign(blobOf(key), data, 0)).rejects.toMatchObject(refused)
+  await expect(ring.remove(blobOf(key))).rejects.toMatchObject(refused)
+  await expect(ring.removeAll()).rejects.toMatchObject(refused)
+  await expect(ring.add(other)).rejects.toMatchObject(refused)
+  expect(isWiped(other)).toBe(true)
+  await expect(ring.unlock(Buffer.from('q'))).rejects.toMatchObject(refused)
+  await ring.unlock(Buffer.from('p'))
+  expect(key.publicKey.verify(data, await ring.sign(blobOf(key), data, 0))).toBe(true)
+})
+
+test('gates are passed in order behind the lock; one that waits holds up its own use only', async () => {
+  const seen: string[] = []
+  const { gate, open } = makeSlowGate(({ action }) => seen.push(`slow ${action}`))
+  const last: Gate = { pass: use => void seen.push(`last ${use.action}`) }
+  const ring = createRing({ gates: [gate, last] })
+  const key = await generate('ed25519')
+  await ring.add(key)
+  const signing = ring.sign(blobOf(key), data, 0)
+  expect(await ring.list()).toHaveLength(1)
+  expect(seen).toEqual(['slow add', 'last add', 'slow sign'])
+  open()
+  await signing
+  expect(seen.at(-1)).toBe('last sign')
+})
+
+test('a key that is removed while a gate waits does not sign with what is left of it', async () => {
+  const { gate, open } = makeSlowGate()
+  const ring = createRing({ gates: [gate] })
+  const key = await generate('ed25519')
+  await ring.add(key)
+  const signing = ring.sign(blobOf(key), data, 0)
+  await ring.remove(blobOf(key))
+  open()
+  await expect(signing).rejects.toMatchObject({ code: 'not-found' })
+})
+
+test('a gate may hide keys', async () => {
+  const ring = createRing({ gates: [{ pass: () => undefined, shows: ({ comment }) => comment !== 'hidden' }] })
+  await ring.add(await generate('ed25519', { comment: 'hidden' }))
+  await ring.add(await generate('ed25519', { comment: 'shown' }))
+  expect((await ring.list()).map(({ comment }) => comment)).toEqual(['shown'])
+})
+
+test('a ring never grows past what one list can say', async () => {
+  const ring = createRing()
+  await ring.add(await generate('ed25519', { comment: 'x'.repeat(200 * 1024) }))
+  const tooMuch = await generate('ed25519', { comment: 'x'.repeat(60 * 1024) })
+  await expect(ring.add(tooMuch)).rejects.toMatchObject({ code: 'refused' })
+  expect(isWiped(tooMuch)).toBe(true)
+  await ring.add(await generate('ed25519'))
+  expect(await ring.list()).toHaveLength(2)
+})

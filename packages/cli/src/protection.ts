@@ -1,0 +1,13 @@
+import type { KdfFacts, KeyFacts } from '@keytool/keygen'
+
+/** How a key file is protected, as people read it: `aes256-ctr, bcrypt 24 rounds`. */
+export function describeProtection({ encrypted, cipher, kdf }: Pick<KeyFacts, 'encrypted' | 'cipher' | 'kdf'>): string {
+  if (!encrypted) return 'not encrypted'
+  return [cipher, kdf && describeKdf(kdf)].filter(Boolean).join(', ')
+}
+
+function describeKdf({ name, rounds, memory, passes, parallelism }: KdfFacts): string {
+  if (rounds !== undefined) return `${name} ${rounds} rounds`
+  if (memory === undefined) return name
+  return `${name} ${memory / 1024} MiB ${passes} passes${parallelism === 1 ? '' : ` ${parallelism} lanes`}`
+}

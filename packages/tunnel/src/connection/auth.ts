@@ -1,0 +1,174 @@
+import { KeytoolError, type Signer, showForeign } from '@keytool/keygen'
+
+/** How often a password is asked for, as ssh does. */
+const TRIES = 3
+/** Keyboard-interactive: rounds in one attempt and questions in one round. Real servers need one or two. */
+const MAX_ROUNDS = 8
+const MAX_PROMPTS = 8
+
+/** One question for the user. Text from the server is already escaped and cut. */
+export interface PasswordPrompt {
+  readonly kind: 'password' | 'keyboard-interactive'
+  readonly user: string
+  readonly host: string
+  /** The server's own words; empty for a plain password. */
+  readonly text: string
+  /** Whether the answer may be seen while it is typed. */
+  readonly echo: boolean
+  /** 1 for the first time; higher once an answer was refused. */
+  readonly attempt: number
+}
+
+/** Gives the answer; throws a KeytoolError (`cancelled`, `secret-needed`) to give up. A buffer is wiped after use. */
+export type AskPassword = (prompt: PasswordPrompt) => Promise<string | Buffer>
+
+export interface AuthOptions {
+  readonly user: string
+  readonly host: string
+  /** For hints. Default 22. */
+  readonly port?: number
+  /**
+   * Keys to offer, in this order; a function is called once, when the server takes keys. Together with no
+   * `askPassword` this means: public key with exactly these.
+   */
+  readonly signers?: readonly Signer[] | (() => Promise<readonly Signer[]>)
+  readonly askPassword?: AskPassword | undefined
+}
+
+/** What the server said to the attempt before: RFC 4252 section 5.1. */
+export interface Refusal {
+  readonly methods: readonly string[]
+  readonly partial: boolean
+}
+
+export interface Question {
+  readonly prompt: string
+  readonly echo?: boolean
+}
+
+/** What to try next. */
+export type Attempt =
+  | { readonly method: 'none' }
+  | { readonly method: 'publickey'; readonly signer: Signer }
+  | { readonly method: 'password'; readonly password: string | Buffer }
+  | {
+      readonly method: 'keyboard-interactive'
+      readonly answer: (questions: readonly Question[]) => Promise<string[]>
+    }
+
+/**
+ * Decides what to try, one attempt after the other: first `none`, which makes the server name its methods, then every
+ * key, then questions, then the password, each only while the server offers it.
+ */
+export class Authentication {
+  readonly #options: AuthOptions
+  #signers: Signer[] | undefined
+  #offered: readonly string[] = []
+  #keysTried = 0
+  #asked = 0
+  #askedInVain = false
+  #signError: KeytoolError | undefined
+
+  constructor(options: AuthOptions) {
+    this.#options = options
+  }
+
+  /** Methods the server named first. */
+  get offered(): readonly string[] {
+    return this.#offered
+  }
+
+  /** A signer could not sign: the attempt is over, and the last error may be the whole story. */
+  noteSignError(error: unknown): void {
+    this.#signError =
+      error instanceof KeytoolError ? error : new KeytoolError('failed', 'the key could not sign', { cause: error })
+  }
+
+  /**
+   * @param refusal the server's answer to the last attempt; absent before the first
+   * @throws KeytoolError `secret-wrong` or `secret-needed` when nothing is left to try, or what a callback threw
+   */
+  async next(refusal?: Refusal): Promise<Attempt> {
+    if (!refusal) return { method: 'none' }
+    if (this.#offered.length === 0) this.#offered = refusal.methods
+    // A second factor starts with fresh tries.
+    if (refusal.partial) this.#asked = 0
+    for (const step of [this.#nextKey, this.#nextQuestions, this.#nextPassword]) {
+      const attempt = await step.call(this, refusal.methods)
+      if (attempt) return attempt
+    }
+    throw this.#giveUp()
+  }
+
+  async #nextKey(methods: readonly string[]): Promise<Attempt | undefined> {
+    if (!methods.includes('publickey')) return undefined
+    const { signers = [] } = this.#options
+    this.#signers ??= [...(typeof signers === 'function' ? await signers() : signers)]
+    const signer = this.#signers.shift()
+    if (!signer) return undefined
+    this.#keysTried++
+    return { method: 'publickey', signer }
+  }
+
+  async #nextQuestions(methods: readonly string[]): Promise<Attempt | undefined> {
+    const { askPassword } = this.#options
+    if (!askPassword || !methods.includes('keyboard-interactive') || this.#askedInVain) return undefined
+    if (this.#asked >= TRIES) return undefined
+    const before = this.#asked
+    let rounds = 0
+    // Until it asks something: a server that offers the method but has no question is not asked again.
+    this.#askedInVain = true
+    return {
+      method: 'keyboard-interactive',
+      answer: async questions => {
+        if (++rounds > MAX_ROUNDS || questions.length > MAX_PROMPTS) {
+          throw new KeytoolError('damaged', `${showForeign(this.#options.host)} asks questions without end`)
+        }
+        this.#askedInVain = false
+        this.#asked = before + 1
+        const answers: string[] = []
+        for (const { prompt, echo = false } of questions) {
+          const text = showForeign(prompt.trim())
+          answers.push(String(await this.#ask(askPassword, 'keyboard-interactive', text, echo)))
+        }
+        return answers
+      },
+    }
+  }
+
+  async #nextPassword(methods: readonly string[]): Promise<Attempt | undefined> {
+    const { askPassword } = this.#options
+    if (!askPassword || !methods.includes('password') || this.#asked >= TRIES) return undefined
+    this.#asked++
+    return { method: 'password', password: await this.#ask(askPassword, 'password', '', false) }
+  }
+
+  #ask(askPassword: AskPassword, kind: PasswordPrompt['kind'], text: string, echo: boolean): Promise<string | Buffer> {
+    const { user, host } = this.#options
+    return askPassword({ kind, user, host, text, echo, attempt: Math.max(1, this.#asked) })
+  }
+
+  #giveUp(): KeytoolError {
+    const { askPassword } = this.#options
+    const [user, host] = [showForeign(this.#options.user), showForeign(this.#options.host)]
+    const reason = `it offers ${showForeign(this.#offered.join(', ')) || 'no method at all'}`
+    if (this.#asked > 0) {
+      const tries = this.#asked === 1 ? '1 try' : `${this.#asked} tries`
+      return new KeytoolError('secret-wrong', `the password for ${user}@${host} was refused (${tries})`, { reason })
+    }
+    if (this.#signError) return this.#signError
+    const { port = 22 } = this.#options
+    const hint = `keytool install-pubkey ${port === 22 ? '' : `-p ${port} `}${user}@${host}`
+    if (this.#keysTried > 0) {
+      const keys = this.#keysTried === 1 ? 'the key' : `all ${this.#keysTried} keys`
+      return new KeytoolError('secret-wrong', `${host} refuses ${keys} offered for ${user}`, { reason, hint })
+    }
+    if (!this.#offered.includes('publickey') && !askPassword) {
+      return new KeytoolError('secret-needed', `${host} takes no key for ${user}`, { reason })
+    }
+    return new KeytoolError('secret-needed', `there is no key to offer to ${user}@${host}`, {
+      reason,
+      hint: 'keytool add KEY',
+    })
+  }
+}

@@ -1,0 +1,139 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readIfThere, writeWhole } from '@keytool/agent/platform'
+import { fingerprint, isPlain, KeytoolError } from '@keytool/keygen'
+import { hideName, matchesHost, nameOfHost } from './match.js'
+import { type Entry, parseKnownHosts, typeOfBlob } from './parse.js'
+
+/** Where an entry stands. */
+export interface Place {
+  /** As it may be shown: `~` for the home folder. */
+  readonly file: string
+  readonly line: number
+}
+
+/** What the files say about a host's key. Only `known` is good. */
+export type Lookup =
+  | { readonly state: 'known'; readonly place: Place }
+  | {
+      readonly state: 'unknown'
+      /** Names in the clear under which this very key is known. */
+      readonly otherNames: readonly string[]
+    }
+  | { readonly state: 'changed'; readonly place: Place; readonly keyType: string; readonly fingerprint: string }
+  | { readonly state: 'revoked'; readonly place: Place }
+
+export interface KnownHostsOptions {
+  /** The home folder, for `~` in texts. */
+  readonly home: string
+  /** The user's files; the first one is written to. Default `~/.ssh/known_hosts`, `~/.ssh/known_hosts2`. */
+  readonly files?: readonly string[]
+  /** Files that are only read. Default `/etc/ssh/ssh_known_hosts` and its `2`. */
+  readonly systemFiles?: readonly string[]
+}
+
+type Placed = Entry & { readonly file: string }
+
+/** The hosts' keys, where OpenSSH keeps them. Files are read anew each time: other programs write them too. */
+export class KnownHosts {
+  readonly #home: string
+  readonly #files: readonly string[]
+  readonly #systemFiles: readonly string[]
+
+  constructor(options: KnownHostsOptions) {
+    const ssh = join(options.home, '.ssh')
+    this.#home = options.home
+    this.#files = options.files ?? [join(ssh, 'known_hosts'), join(ssh, 'known_hosts2')]
+    this.#systemFiles = options.systemFiles ?? ['/etc/ssh/ssh_known_hosts', '/etc/ssh/ssh_known_hosts2']
+  }
+
+  /**
+   * What the files say about this key for this host. A host that is known by other keys only has changed, even when
+   * those are of another type: what can't be compared is not trusted.
+   * @throws KeytoolError `damaged` or `failed` for a file that can't be read: it might hold the answer
+   */
+  async lookup(host: string, port: number, blob: Buffer): Promise<Lookup> {
+    const entries = await this.#read()
+    const about = matching(entries, host, port)
+    const revoked = about.find(entry => entry.marker === 'revoked' && entry.blob.equals(blob))
+    if (revoked) return { state: 'revoked', place: this.#place(revoked) }
+    const plain = about.filter(entry => entry.marker === undefined)
+    const same = plain.find(entry => entry.blob.equals(blob))
+    if (same) return { state: 'known', place: this.#place(same) }
+    const other = plain.find(entry => entry.keyType === typeOfBlob(blob)) ?? plain[0]
+    if (!other) return { state: 'unknown', otherNames: namesOf(entries, blob) }
+    const { keyType } = other
+    return { state: 'changed', place: this.#place(other), keyType, fingerprint: fingerprint(other) }
+  }
+
+  /** Key types the host is known by, so that it can be asked for those first. */
+  async typesFor(host: string, port: number): Promise<string[]> {
+    const entries = matching(await this.#read(), host, port).filter(entry => entry.marker === undefined)
+    return [...new Set(entries.map(entry => entry.keyType))]
+  }
+
+  /**
+   * Notes a key the user has confirmed, at the end of the user's file, hidden when the file hides others. A key that is
+   * there already is not written again.
+   * @throws KeytoolError `failed` when it can't be written, `usage` for a name that can't stand in the file
+   */
+  async remember(host: string, port: number, blob: Buffer): Promise<void> {
+    const path = this.#files[0]
+    const keyType = typeOfBlob(blob)
+    if (path === undefined || keyType === undefined)
+      throw new KeytoolError('failed', 'there is no place to note the host key')
+    const name = nameOfHost(host, port)
+    if (/[\s,|*?!#@]/.test(name) || !isPlain(name)) {
+      throw new KeytoolError('usage', `${JSON.stringify(host)} can't stand in known_hosts`)
+    }
+    if ((await this.lookup(host, port, blob)).state === 'known') return
+    const old = (await readIfThere(path)) ?? Buffer.alloc(0)
+    const hides = parseKnownHosts(old.toString('latin1')).some(({ hosts }) => 'hash' in hosts)
+    const line = `${hides ? hideName(name) : name} ${keyType} ${blob.toString('base64')}\n`
+    const missingEnd = old.length > 0 && old.at(-1) !== 0x0a ? '\n' : ''
+    await writeWhole(path, Buffer.concat([old, Buffer.from(missingEnd + line, 'latin1')]), {
+      mode: await modeOf(path),
+      replace: true,
+    })
+  }
+
+  async #read(): Promise<Placed[]> {
+    const files = [...this.#files, ...this.#systemFiles]
+    const contents = await Promise.all(files.map(async file => ({ file, bytes: await readIfThere(file) })))
+    return contents.flatMap(({ file, bytes }) => {
+      if (!bytes) return []
+      if (bytes.includes(0)) {
+        throw new KeytoolError('damaged', `${this.#shorten(file)} is not text`, {
+          reason: 'it holds NUL bytes, as files saved in UTF-16 do',
+          hint: 'save it as UTF-8',
+        })
+      }
+      return parseKnownHosts(bytes.toString('latin1')).map(entry => ({ ...entry, file }))
+    })
+  }
+
+  #place(entry: Placed): Place {
+    return { file: this.#shorten(entry.file), line: entry.line }
+  }
+
+  #shorten(path: string): string {
+    return path.startsWith(join(this.#home, '/')) ? join('~', path.slice(this.#home.length)) : path
+  }
+}
+
+function matching(entries: readonly Placed[], host: string, port: number): Placed[] {
+  const name = nameOfHost(host, port)
+  return entries.filter(entry => matchesHost(entry.hosts, name))
+}
+
+function namesOf(entries: readonly Placed[], blob: Buffer): string[] {
+  return entries
+    .filter(entry => entry.marker === undefined && entry.blob.equals(blob))
+    .flatMap(({ hosts }) => ('patterns' in hosts ? hosts.patterns : []))
+}
+
+/** A file that is there keeps its permissions; a new one is the user's own. */
+async function modeOf(path: string): Promise<number> {
+  const found = await stat(path).catch(() => undefined)
+  return found ? found.mode & 0o777 : 0o600
+}

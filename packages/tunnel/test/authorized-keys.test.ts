@@ -1,0 +1,116 @@
+import { generate, type PublicKey } from '@keytool/keygen'
+import type { ExecResult } from '../src/connection/connection.js'
+import { appendLine, findKey, formatAuthorizedKey, parseAuthorizedKeys } from '../src/servers/authorized-keys.js'
+import { installPublicKey } from '../src/servers/install.js'
+import { checkKeyOptions, parseKeyOptions } from '../src/servers/key-options.js'
+import { appendScript, readScript } from '../src/servers/scripts.js'
+
+let key: PublicKey
+let line: string
+
+beforeAll(async () => {
+  key = (await generate('ed25519', { comment: 'hana@laptop' })).publicKey
+  line = formatAuthorizedKey(key)
+})
+
+describe('authorized_keys', () => {
+  test.each([
+    ['plain', () => line, ''],
+    ['with another comment', () => `${line} and more`, ''],
+    ['without a comment', () => line.split(' ').slice(0, 2).join(' '), ''],
+    ['with CRLF', () => `${line}\r\n`, ''],
+    ['indented', () => `\t  ${line}`, ''],
+    ['behind other lines', () => `# one\n\nssh-rsa junk\n${line}\n`, ''],
+    [
+      'with options',
+      () => `no-pty,from="a,b",command="echo \\"hi\\" # there" ${line}`,
+      'no-pty,from="a,b",command="echo \\"hi\\" # there"',
+    ],
+    ['with options in capitals', () => `No-PTY ${line}`, 'No-PTY'],
+  ])('the key is there: %s', (_what, file, options) => {
+    expect(findKey(Buffer.from(file()), key)).toMatchObject({ options })
+  })
+
+  test.each([
+    ['empty', () => ''],
+    ['commented out', () => `#${line}`],
+    ['commented out, indented', () => `   # ${line}`],
+    ['behind a byte order mark, which sshd does not know', () => `\ufeff${line}`],
+    ['in an option’s text', () => `command="${line}" ssh-rsa AAAA`],
+    ['an authority', () => `cert-authority ${line}`],
+    ['behind an option sshd does not know', () => `no-such ${line}`],
+    ['behind an option without its value', () => `from ${line}`],
+    ['behind an open quote', () => `from="a ${line}`],
+    ['of another type', () => line.replace('ssh-ed25519', 'ssh-rsa')],
+    ['cut short', () => line.slice(0, 60)],
+  ])('the key is not there: %s', (_what, file) => {
+    expect(findKey(Buffer.from(file()), key)).toBeUndefined()
+  })
+
+  test.each([
+    ['UTF-16 LE', () => Buffer.from(`\ufeff${line}`, 'utf16le')],
+    ['UTF-16 BE', () => Buffer.from(`\ufeff${line}`, 'utf16le').swap16()],
+    ['NUL bytes', () => Buffer.from(`${line}\n\0`)],
+  ])('%s is no text', (_what, file) => {
+    expect(() => parseAuthorizedKeys(file())).toThrow(expect.objectContaining({ code: 'damaged' }))
+  })
+
+  test('a line is added behind the newline the last one lacks', () => {
+    expect(String(appendLine(Buffer.from(''), 'x'))).toBe('x\n')
+    expect(String(appendLine(Buffer.from('a\n'), 'x'))).toBe('a\nx\n')
+    expect(String(appendLine(Buffer.from('a'), 'x'))).toBe('a\nx\n')
+  })
+
+  test('a comment can’t make two lines of one', () => {
+    const hostile = key.withComment('a\nssh-rsa AAAA b\r\u2028c')
+    expect(formatAuthorizedKey(hostile, 'no-pty')).toMatch(/^no-pty ssh-ed25519 \S+ a ssh-rsa AAAA b c$/)
+  })
+})
+
+describe('options', () => {
+  test.each(['no-pty', 'restrict,pty', 'from="*.example,!bad"', 'command="a \\"b\\", c",no-pty', 'environment="A=b"'])(
+    '%s',
+    text => {
+      expect(checkKeyOptions(text)).toBe(text)
+      expect(parseKeyOptions(text)?.length).toBeGreaterThan(0)
+    },
+  )
+
+  test.each([
+    '',
+    ',',
+    'no-pty,',
+    'no-pty no-pty',
+    'from=a',
+    'from="a',
+    'no-pty="x"',
+    'nope',
+    'from="a\nb"',
+    'from="a" ',
+  ])('%j are none', text => {
+    expect(() => checkKeyOptions(text)).toThrow(expect.objectContaining({ code: 'usage' }))
+  })
+})
+
+test.each([readScript, appendScript])('a script passes through sh, csh and fish alike', script => {
+  const inner = /^exec sh -c '(.*)'$/.exec(script)?.[1]
+  expect(inner).toMatch(/^[^'!]+$/)
+  expect(inner).not.toContain('\\\\')
+})
+
+describe('a server that does not do as asked', () => {
+  const answer = (result: Partial<ExecResult>) => ({
+    exec: async () => ({ status: 0, stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), ...result }),
+  })
+
+  test.each([
+    ['runs no shell', { stdout: Buffer.from('This account is for mail only.\u001b[2J\n') }, 'unsupported'],
+    ['knows no exec', { status: 127, stderr: Buffer.from('exec: not found') }, 'unsupported'],
+    ['has no home', { status: 91 }, 'failed'],
+    ['can’t read the file', { status: 92, stderr: Buffer.from('cat: Permission denied') }, 'failed'],
+  ])('%s', async (_what, result, code) => {
+    const failure = await installPublicKey(answer(result), key).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ code })
+    expect(JSON.stringify(failure)).not.toContain('\u001b')
+  })
+})

@@ -1,0 +1,32 @@
+// Measures this build beside the programs it wants to replace: in one run, in turns, on one machine. Read the ratios, not
+// the figures. `npm run bench` runs all groups, `npm run bench -- agent tunnel` some. Nothing is asserted.
+import { printTable } from './bench/measure.mjs'
+import { makeWorld } from './bench/world.mjs'
+
+/** Each group's file exports `title` and `measure(world)`, which returns rows for the table. */
+const groups = {
+  'start-up': () => import('./bench/start-up.mjs'),
+  agent: () => import('./bench/agent.mjs'),
+  bcrypt: () => import('./bench/bcrypt.mjs'),
+  tunnel: () => import('./bench/tunnel.mjs'),
+}
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter(name => !Object.hasOwn(groups, name))
+if (unknown.length > 0) {
+  console.error(`no group ${unknown.join(', ')}; there are ${Object.keys(groups).join(', ')}`)
+  process.exitCode = 2
+} else {
+  const world = await makeWorld()
+  try {
+    for (const name of wanted.length > 0 ? wanted : Object.keys(groups)) {
+      const { title, measure } = await groups[name]()
+      console.log(`\n${name}: ${title}`)
+      const missing = world.missingFor(name)
+      if (missing.length > 0) console.log(`  left out: ${missing.join(', ')} not installed`)
+      else printTable(await measure(world))
+    }
+  } finally {
+    await world.dispose()
+  }
+}

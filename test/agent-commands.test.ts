@@ -1,0 +1,274 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { jest } from '@jest/globals'
+import { leaveHome, type OurAgent, startOurAgent, takeSnapshot } from './agent-fixture.js'
+import { type Home, temporaryHome } from './world/home.js'
+import { peerPath } from './world/peers.js'
+import { keytool, type RunOptions, type RunResult, runOrThrow } from './world/run.js'
+
+// The exit statuses and the words of the commands that talk to an agent.
+
+jest.setTimeout(60_000)
+
+let home: Home
+let agent: OurAgent
+let key: string
+let passphraseFile: string
+
+beforeAll(async () => {
+  home = await temporaryHome()
+  agent = await startOurAgent(home)
+  key = join(home.ssh, 'id')
+  passphraseFile = join(home.path, 'passphrase')
+  await writeFile(passphraseFile, 'right\n', { mode: 0o600 })
+  await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', 'right', '-C', 'hana', '-f', key])
+})
+
+afterAll(async () => {
+  await agent.stop()
+  await leaveHome(home)
+})
+
+interface Expected {
+  readonly status: number
+  readonly code: string
+  readonly stderr: RegExp
+}
+
+/**
+ * Runs a command that must fail: at most three lines on stderr, nothing on stdout, nothing changed on disk, the same as
+ * JSON with `--json`.
+ */
+async function expectFailure(args: readonly string[], expected: Expected, options: RunOptions = {}): Promise<void> {
+  const env = options.env ?? agent.env
+  const before = await takeSnapshot(home.path)
+  const forPeople = await keytool(args, { ...options, env })
+  expect({ args, ...forPeople }).toMatchObject({
+    args,
+    status: expected.status,
+    stdout: '',
+    stderr: expect.stringMatching(expected.stderr),
+  })
+  expect(forPeople.stderr).toMatch(/^keytool: /)
+  expect(forPeople.stderr.trimEnd().split('\n').length).toBeLessThanOrEqual(3)
+
+  const forPrograms = await keytool([...args, '--json'], { ...options, env })
+  expect({ status: forPrograms.status, stdout: forPrograms.stdout.replace(/^\[\]\n$/, '') }).toEqual({
+    status: expected.status,
+    stdout: '',
+  })
+  const { error, ...others } = JSON.parse(forPrograms.stderr)
+  expect(others).toEqual({})
+  expect(error).toMatchObject({ code: expected.code, message: expect.stringMatching(/./) })
+  for (const name of ['reason', 'hint']) if (name in error) expect(error[name]).toEqual(expect.any(String))
+  expect(await takeSnapshot(home.path)).toEqual(before)
+}
+
+function ours(args: readonly string[], input?: string): Promise<RunResult> {
+  return keytool(args, { env: agent.env, ...(input !== undefined && { input }) })
+}
+
+test('no agent: 7, before anything is asked', async () => {
+  const empty = await temporaryHome()
+  const env = { ...empty.env, SSH_AUTH_SOCK: join(empty.path, 'gone') }
+  const expected = { status: 7, code: 'unreachable', stderr: /no agent answers[\s\S]*agent/ }
+  for (const args of [['list'], ['remove', '--all'], ['remove', key], ['lock'], ['unlock'], ['add', key]]) {
+    await expectFailure(args, expected, { env: empty.env })
+    await expectFailure(args, expected, { env })
+  }
+  await empty.dispose()
+})
+
+test('what is at the socket is no agent: 7 or 6, and no hang', async () => {
+  for (const SSH_AUTH_SOCK of [home.path, key]) {
+    const { status } = await keytool(['list'], { env: { ...home.env, XDG_RUNTIME_DIR: home.path, SSH_AUTH_SOCK } })
+    expect(status).toBe(7)
+  }
+})
+
+test('no terminal and no source for the passphrase: 5, at once', async () => {
+  const began = Date.now()
+  await expectFailure(['add', key], {
+    status: 5,
+    code: 'secret-needed',
+    stderr: /passphrase[\s\S]*no terminal[\s\S]*--passphrase-file/,
+  })
+  await expectFailure(['lock'], { status: 5, code: 'secret-needed', stderr: /--passphrase-file/ })
+  await expectFailure(['unlock'], { status: 5, code: 'secret-needed', stderr: /--passphrase-file/ })
+  // Six starts of the program, none of which waited for anybody.
+  expect(Date.now() - began).toBeLessThan(5000)
+})
+
+test('a wrong passphrase: 5', async () => {
+  await expectFailure(
+    ['add', key, '--passphrase-file', '-'],
+    { status: 5, code: 'secret-wrong', stderr: /wrong/ },
+    { input: 'wrong\n' },
+  )
+})
+
+test('a source that is missing, or empty', async () => {
+  await expectFailure(['add', key, '--passphrase-file', join(home.path, 'none')], {
+    status: 3,
+    code: 'not-found',
+    stderr: /none/,
+  })
+  await expectFailure(
+    ['lock', '--passphrase-file', '-'],
+    { status: 5, code: 'secret-needed', stderr: /empty/ },
+    { input: '\n' },
+  )
+})
+
+describe('files', () => {
+  test('one that is missing: 3', () =>
+    expectFailure(['add', join(home.ssh, 'missing')], { status: 3, code: 'not-found', stderr: /missing/ }))
+
+  test('a folder: 6', async () => {
+    await mkdir(join(home.path, 'folder'), { recursive: true })
+    await expectFailure(['add', join(home.path, 'folder')], { status: 6, code: 'damaged', stderr: /folder/ })
+  })
+
+  test('an empty one: 6', async () => {
+    await writeFile(join(home.path, 'empty'), '')
+    await expectFailure(['add', join(home.path, 'empty')], { status: 6, code: 'damaged', stderr: /empty/ })
+  })
+
+  test('a public one, or none that holds a key: 6', async () => {
+    await writeFile(join(home.path, 'letter'), 'Dear Ken,\n')
+    await expectFailure(['add', join(home.path, 'letter')], { status: 6, code: 'damaged', stderr: /letter/ })
+    await expectFailure(['add', `${key}.pub`], { status: 6, code: 'unsupported', stderr: /id\.pub/ })
+  })
+
+  test.each(['openssh', 'ppk'])('a truncated %s key: 6, with the offset', async format => {
+    const whole = join(home.path, `whole.${format}`)
+    const made = await ours([
+      'gen',
+      '-t',
+      'rsa',
+      '-b',
+      '2048',
+      '-f',
+      whole,
+      '--format',
+      format,
+      '--no-passphrase',
+      '--force',
+    ])
+    expect(made.status).toBe(0)
+    const text = await readFile(whole, 'utf8')
+    const lines = text.split('\n')
+    const cut = join(home.path, 'cut')
+    for (const truncated of [text.slice(0, text.length / 2), text.slice(0, -2), lines.slice(0, 5).join('\n')]) {
+      await writeFile(cut, truncated)
+      await expectFailure(['add', cut], { status: 6, code: 'damaged', stderr: /cut[\s\S]*at byte \d+/ })
+    }
+    // Not cut at its end, but with lines missing from its middle: damaged too, wherever it is noticed.
+    await writeFile(cut, [...lines.slice(0, 6), ...lines.slice(12)].join('\n'))
+    await expectFailure(['add', cut], { status: 6, code: 'damaged', stderr: /cut/ })
+  })
+
+  test('one of several fails: the others are loaded, and the status is its', async () => {
+    const { status, stderr } = await ours(['add', join(home.ssh, 'missing'), key, '--passphrase-file', passphraseFile])
+    expect({ status, stderr }).toEqual({ status: 3, stderr: expect.stringContaining('missing') })
+    expect((await ours(['list'])).stdout).toContain('hana')
+    expect((await ours(['remove', '--all'])).status).toBe(0)
+  })
+})
+
+test('add, list, remove: what they say, to people and to programs', async () => {
+  const [fingerprint = ''] = (await runOrThrow(peerPath('ssh-keygen'), ['-lf', key])).stdout.split(' ').slice(1)
+  const add = ['add', key, '--passphrase-file', passphraseFile]
+  expect(await ours(add)).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining(fingerprint) })
+  expect(await ours([...add, '--quiet'])).toMatchObject({ status: 0, stdout: '', stderr: '' })
+  const listed = await ours(['list'])
+  expect(listed).toMatchObject({ status: 0, stdout: `256 ${fingerprint} hana (ED25519)\n`, stderr: '' })
+  expect(JSON.parse((await ours(['list', '--json'])).stdout)).toEqual([
+    {
+      fingerprint,
+      type: 'ssh-ed25519',
+      bits: 256,
+      comment: 'hana',
+      state: 'open',
+      lifetime: null,
+      confirm: false,
+      destinations: [],
+      origin: 'added',
+      remembered: false,
+    },
+  ])
+  const [md5 = ''] = (await runOrThrow(peerPath('ssh-keygen'), ['-E', 'md5', '-lf', key])).stdout.split(' ').slice(1)
+  for (const word of [fingerprint, md5, key, `${key}.pub`]) {
+    expect((await ours(['remove', word])).status).toBe(0)
+    expect(JSON.parse((await ours(['list', '--json'])).stdout)).toEqual([])
+    await expectFailure(['remove', word], { status: 3, code: 'not-found', stderr: /does not hold/ })
+    expect((await ours(add)).status).toBe(0)
+  }
+  expect((await ours(['remove', '--all'])).status).toBe(0)
+  expect(JSON.parse((await ours(['list', '--json'])).stdout)).toEqual([])
+})
+
+test('remove wants a key or --all, never both: 2', async () => {
+  await expectFailure(['remove'], { status: 2, code: 'usage', stderr: /--all/ })
+  await expectFailure(['remove', key, '--all'], { status: 2, code: 'usage', stderr: /--all/ })
+})
+
+test('lock and unlock: 4 for what a locked agent refuses, for a wrong passphrase, and for a second time', async () => {
+  const add = ['add', key, '--passphrase-file', passphraseFile]
+  const refused = { status: 4, code: 'refused', stderr: /refused/ }
+  expect((await ours(add)).status).toBe(0)
+  const [fingerprint = ''] = (await ours(['list'])).stdout.split(' ').slice(1)
+
+  expect(await ours(['lock', '--passphrase-file', '-'], 'sesame\n')).toMatchObject({ status: 0, stderr: '' })
+  expect(await ours(['list'])).toMatchObject({ status: 0, stdout: '' })
+  await expectFailure(add, refused)
+  await expectFailure(['remove', '--all'], refused)
+  await expectFailure(['remove', fingerprint], { status: 3, code: 'not-found', stderr: /does not hold/ })
+  await expectFailure(['lock', '--passphrase-file', '-'], refused, { input: 'again\n' })
+  await expectFailure(['unlock', '--passphrase-file', '-'], refused, { input: 'wrong\n' })
+  expect(await ours(['list'])).toMatchObject({ status: 0, stdout: '' })
+
+  expect(await ours(['unlock', '--passphrase-file', '-'], 'sesame\n')).toMatchObject({ status: 0, stderr: '' })
+  expect((await ours(['list'])).stdout).toContain(fingerprint)
+  await expectFailure(['unlock', '--passphrase-file', '-'], refused, { input: 'sesame\n' })
+  expect((await ours(['remove', '--all'])).status).toBe(0)
+})
+
+test('an askpass program is asked, once, and named when it gives nothing', async () => {
+  const program = join(home.path, 'askpass')
+  const asked = join(home.path, 'asked')
+  const write = (answer: string) => writeFile(program, `#!/bin/sh\necho "$1" >>${asked}\n${answer}\n`, { mode: 0o700 })
+  await write('echo right')
+  const env = { ...agent.env, SSH_ASKPASS: program }
+  expect((await keytool(['add', key], { env })).status).toBe(0)
+  expect(await readFile(asked, 'utf8')).toBe('passphrase for ~/.ssh/id: \n')
+  await write('echo wrong')
+  expect((await keytool(['add', key], { env })).status).toBe(5)
+  await write('exit 1')
+  expect(await keytool(['add', key], { env })).toMatchObject({ status: 5, stderr: expect.stringContaining('askpass') })
+  expect((await ours(['remove', '--all'])).status).toBe(0)
+})
+
+test('without a file, add takes the keys with default names', async () => {
+  await runOrThrow(peerPath('ssh-keygen'), [
+    '-q',
+    '-t',
+    'ecdsa',
+    '-N',
+    '',
+    '-C',
+    'default',
+    '-f',
+    join(home.ssh, 'id_ecdsa'),
+  ])
+  expect((await ours(['add'])).status).toBe(0)
+  expect((await ours(['list'])).stdout).toContain(' default (ECDSA)\n')
+  expect((await ours(['remove', '--all'])).status).toBe(0)
+})
+
+test('gen --add loads what it made', async () => {
+  const made = await ours(['gen', '-f', join(home.path, 'fresh'), '-C', 'fresh', '--no-passphrase', '--add'])
+  expect(made).toMatchObject({ status: 0, stderr: '' })
+  expect((await ours(['list'])).stdout).toContain(' fresh (ED25519)\n')
+  expect((await ours(['remove', join(home.path, 'fresh')])).status).toBe(0)
+})

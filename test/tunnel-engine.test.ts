@@ -1,0 +1,512 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { generate, type PrivateKey } from '@keytool/keygen'
+import {
+  type ConnectOptions,
+  connect,
+  holdTunnel,
+  installPublicKey,
+  KnownHosts,
+  parseForward,
+  type TunnelState,
+  verifyKeyAlone,
+} from '@keytool/tunnel'
+import { type Home, temporaryHome } from './world/home.js'
+import { peerPath } from './world/peers.js'
+import { run, runOrThrow } from './world/run.js'
+import { type Sshd, startSshd } from './world/sshd.js'
+import { createUser, type SystemUser } from './world/system-user.js'
+
+// The SSH side of the tunnel, judged by OpenSSH's server.
+
+const MiB = 1024 * 1024
+const types = ['ed25519', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'rsa']
+
+let home: Home
+let user: SystemUser
+let sshd: Sshd
+let key: PrivateKey
+let keys: PrivateKey[]
+let targets: Server[]
+
+beforeAll(async () => {
+  home = await temporaryHome()
+  user = await createUser()
+  keys = await Promise.all(types.map(type => generate(type, { comment: `test ${type}` })))
+  key = keys[0] as PrivateKey
+  sshd = await startSshd({ users: [user], authorizedKeys: keys.map(lineOf) })
+  await writeFile(join(home.ssh, 'known_hosts'), sshd.knownHosts)
+  targets = []
+}, 30_000)
+
+afterAll(async () => {
+  for (const target of targets) target.close()
+  await sshd.stop()
+  await user.dispose()
+  await home.dispose()
+}, 20_000)
+
+function lineOf({ publicKey }: PrivateKey): string {
+  return `${publicKey.algorithm.name} ${publicKey.blob.toString('base64')} ${publicKey.comment}`
+}
+
+function knownHostsIn(file: string): KnownHosts {
+  return new KnownHosts({ home: home.path, files: [file], systemFiles: [] })
+}
+
+function login(more: Partial<ConnectOptions> = {}): ConnectOptions {
+  const knownHosts = knownHostsIn(join(home.ssh, 'known_hosts'))
+  return { host: sshd.host, port: sshd.port, user: user.name, signers: [key], hosts: { knownHosts }, ...more }
+}
+
+/** A server on 127.0.0.1 for the forwards to lead to. */
+async function target(serve: (socket: Socket) => void): Promise<number> {
+  const server = createServer({ allowHalfOpen: true }, socket => {
+    socket.on('error', () => {})
+    serve(socket)
+  })
+  targets.push(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return (server.address() as { port: number }).port
+}
+
+async function tunnelTo(port: number) {
+  const states: TunnelState[] = []
+  const tunnel = holdTunnel({
+    target: 'the test server',
+    forwards: [parseForward('local', `0:127.0.0.1:${port}`)],
+    connect: signal => connect(login({ signal })),
+    onState: state => states.push(state),
+  })
+  await tunnel.up
+  return { tunnel, states, port: tunnel.forwards[0]?.address.port ?? 0 }
+}
+
+/** Ends when the socket does: `end` for a FIN, else the error's code. */
+function ending(socket: Socket): Promise<string> {
+  return new Promise(resolve => {
+    socket.on('end', () => resolve('end')).on('error', error => resolve(String((error as NodeJS.ErrnoException).code)))
+    socket.resume()
+  })
+}
+
+describe('logging in', () => {
+  test.each(types.map((type, index) => [type, index] as const))('with a key: %s', async (_type, index) => {
+    const connection = await connect(login({ signers: [keys[index] as PrivateKey] }))
+    expect(connection.admission).toEqual({ method: 'publickey', offered: ['publickey', 'password'] })
+    await connection.close()
+    expect(await connection.closed).toBeUndefined()
+  })
+
+  test('with a password, after a key that is refused, and after a wrong password', async () => {
+    const stranger = await generate('ed25519')
+    const answers = ['wrong', Buffer.from(user.password)]
+    const prompts: object[] = []
+    const connection = await connect(
+      login({
+        signers: async () => [stranger],
+        askPassword: async prompt => {
+          prompts.push(prompt)
+          return answers.shift() ?? ''
+        },
+      }),
+    )
+    expect(connection.admission.method).toBe('password')
+    const asked = { kind: 'password', user: user.name, host: '127.0.0.1', text: '', echo: false }
+    expect(prompts).toEqual([
+      { ...asked, attempt: 1 },
+      { ...asked, attempt: 2 },
+    ])
+    await connection.close()
+  })
+
+  test('three wrong passwords', async () => {
+    let asked = 0
+    const askPassword = async () => `wrong ${++asked}`
+    await expect(connect(login({ signers: [], askPassword }))).rejects.toMatchObject({
+      code: 'secret-wrong',
+      message: `the password for ${user.name}@127.0.0.1 was refused (3 tries)`,
+    })
+    expect(asked).toBe(3)
+  })
+
+  test('a refused key says what to do, and no password is asked for', async () => {
+    const stranger = await generate('ed25519')
+    await expect(connect(login({ signers: [stranger] }))).rejects.toMatchObject({
+      code: 'secret-wrong',
+      message: `127.0.0.1 refuses the key offered for ${user.name}`,
+      reason: 'it offers publickey, password',
+      hint: `keytool install-pubkey -p ${sshd.port} ${user.name}@127.0.0.1`,
+    })
+  })
+
+  test('without key and password', async () => {
+    await expect(connect(login({ signers: [] }))).rejects.toMatchObject({ code: 'secret-needed' })
+  })
+
+  test('too many keys: the server hangs up, and it is told why', async () => {
+    const strangers = await Promise.all(Array.from({ length: 8 }, () => generate('ed25519')))
+    await expect(connect(login({ signers: strangers }))).rejects.toMatchObject({
+      code: 'secret-wrong',
+      reason: expect.stringMatching(/too many authentication failures/i),
+    })
+  })
+})
+
+test('a server that takes RSA with SHA-1 only gets no signature', async () => {
+  const old = await startSshd({ users: [user], config: ['PubkeyAcceptedAlgorithms ssh-rsa'] })
+  try {
+    const file = join(home.ssh, 'old')
+    await writeFile(file, old.knownHosts)
+    const hosts = { knownHosts: knownHostsIn(file) }
+    const signers = keys.filter(({ algorithm }) => algorithm.type === 'rsa')
+    await expect(connect(login({ port: old.port, hosts, signers }))).rejects.toMatchObject({
+      code: 'secret-wrong',
+    })
+  } finally {
+    await old.stop()
+  }
+}, 20_000)
+
+describe('the host key', () => {
+  test('unknown: refused with the fingerprint', async () => {
+    const hosts = { knownHosts: knownHostsIn(join(home.path, 'nothing')) }
+    await expect(connect(login({ hosts }))).rejects.toMatchObject({
+      code: 'host-key-unknown',
+      reason: `it shows ED25519 ${sshd.fingerprints.ed25519}`,
+    })
+  })
+
+  test('confirmed: written once, and ssh-keygen finds it', async () => {
+    const file = join(home.ssh, 'learnt')
+    const seen: string[] = []
+    const confirmHost = async ({ fingerprint }: { fingerprint: string }) => seen.push(fingerprint) > 0
+    for (let i = 0; i < 2; i++) {
+      await (await connect(login({ hosts: { knownHosts: knownHostsIn(file), confirmHost } }))).close()
+    }
+    expect(seen).toEqual([sshd.fingerprints.ed25519])
+    expect((await readFile(file, 'utf8')).split('\n')).toHaveLength(2)
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+    const found = await run(peerPath('ssh-keygen'), ['-F', `[127.0.0.1]:${sshd.port}`, '-f', file])
+    expect(found).toMatchObject({ status: 0, stdout: expect.stringContaining('ssh-ed25519') })
+  })
+
+  test('confirmed for a file that ssh-keygen has hidden: written hidden, and ssh-keygen finds it', async () => {
+    const file = join(home.ssh, 'hidden')
+    await writeFile(file, `old.example ${lineOf(key)}\n`)
+    await runOrThrow(peerPath('ssh-keygen'), ['-q', '-H', '-f', file])
+    const hosts = { knownHosts: knownHostsIn(file), confirmHost: async () => true }
+    await (await connect(login({ hosts }))).close()
+    expect(await readFile(file, 'utf8')).toMatch(/^\|1\|.*\n\|1\|.*\n$/)
+    for (const name of ['old.example', `[127.0.0.1]:${sshd.port}`]) {
+      expect(await run(peerPath('ssh-keygen'), ['-F', name, '-f', file])).toMatchObject({ status: 0 })
+    }
+  })
+
+  test('a no writes nothing', async () => {
+    const knownHosts = knownHostsIn(join(home.ssh, 'refused'))
+    const hosts = { knownHosts, confirmHost: async () => false }
+    await expect(connect(login({ hosts }))).rejects.toMatchObject({ code: 'host-key-unknown' })
+    await expect(stat(join(home.ssh, 'refused'))).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  test('known by RSA only: the server is asked for that one', async () => {
+    const file = join(home.ssh, 'rsa-only')
+    await writeFile(
+      file,
+      sshd.knownHosts
+        .split('\n')
+        .filter(line => line.includes('ssh-rsa'))
+        .join('\n'),
+    )
+    await (await connect(login({ hosts: { knownHosts: knownHostsIn(file) } }))).close()
+  })
+
+  test('changed: refused with both fingerprints and the place, whatever the user would say', async () => {
+    const file = join(home.ssh, 'changed')
+    const other = await generate('ed25519')
+    await writeFile(file, `# old\n[127.0.0.1]:${sshd.port} ${lineOf(other)}\n`)
+    const hosts = { knownHosts: knownHostsIn(file), confirmHost: async () => true }
+    await expect(connect(login({ hosts }))).rejects.toMatchObject({
+      code: 'host-key-changed',
+      message: `the host key of [127.0.0.1]:${sshd.port} has changed`,
+      reason: expect.stringMatching(
+        new RegExp(`known SHA256:.*\\(~/.ssh/changed line 2\\).*${sshd.fingerprints.ed25519.replace(/[+]/g, '\\+')}`),
+      ),
+    })
+  })
+
+  test('revoked: refused', async () => {
+    const file = join(home.ssh, 'revoked')
+    const lines = sshd.knownHosts.split('\n').filter(line => line.includes('ssh-ed25519'))
+    await writeFile(file, `${lines[0]}\n@revoked * ${lines[0]?.split(' ').slice(1).join(' ')}\n`)
+    await expect(connect(login({ hosts: { knownHosts: knownHostsIn(file) } }))).rejects.toMatchObject({
+      code: 'host-key-changed',
+      message: expect.stringContaining('revoked'),
+    })
+  })
+})
+
+describe('a command', () => {
+  test('gets its input; its outputs and its status come back', async () => {
+    const connection = await connect(login())
+    const input = randomBytes(3 * MiB)
+    const result = await connection.exec('cat; echo oops >&2; exit 3', { stdin: input, cap: 4 * MiB })
+    expect(result).toMatchObject({ status: 3, stderr: Buffer.from('oops\n') })
+    expect(result.stdout.equals(input)).toBe(true)
+    expect(await connection.exec('kill -TERM $$')).toMatchObject({ signal: 'SIGTERM' })
+    await expect(connection.exec('cat /dev/zero', { cap: 1000 })).rejects.toMatchObject({ code: 'damaged' })
+    await expect(connection.exec('sleep 30', { timeout: 200 })).rejects.toMatchObject({ code: 'unreachable' })
+    // The connection is none the worse for it.
+    expect(await connection.exec('echo still here')).toMatchObject({ status: 0 })
+    await connection.close()
+    await expect(connection.exec('true')).rejects.toMatchObject({ code: 'unreachable' })
+  })
+})
+
+describe('a forward', () => {
+  test('carries 256 MiB both ways at once, intact', async () => {
+    const size = 256 * MiB
+    const hashes: Promise<string>[] = []
+    const port = await target(socket => {
+      hashes.push(hashOf(socket))
+      send(socket, 7, size)
+    })
+    const { tunnel, port: local } = await tunnelTo(port)
+    const socket = connectSocket({ port: local, host: '127.0.0.1', allowHalfOpen: true })
+    const [received] = await Promise.all([hashOf(socket), send(socket, 9, size)])
+    expect(received).toBe(await expectedHash(7, size))
+    expect(await hashes[0]).toBe(await expectedHash(9, size))
+    expect(tunnel.forwards[0]?.counters).toMatchObject({ connections: 1, bytesIn: size, bytesOut: size })
+    await tunnel.stop()
+  }, 60_000)
+
+  test('carries 200 connections at once, each half-closed whole', async () => {
+    // Answers only when the other side has ended: half-closing decides.
+    const port = await target(async socket =>
+      socket.end(
+        createHash('sha256')
+          .update(await gather(socket))
+          .digest('hex'),
+      ),
+    )
+    const { tunnel, port: local } = await tunnelTo(port)
+    const sockets = Array.from({ length: 200 }, () =>
+      connectSocket({ port: local, host: '127.0.0.1', allowHalfOpen: true }),
+    )
+    await Promise.all(sockets.map(socket => once(socket, 'connect')))
+    const answers = await Promise.all(
+      sockets.map(async socket => {
+        const data = randomBytes(100_000)
+        socket.end(data)
+        const answer = (await gather(socket)).toString()
+        return answer === createHash('sha256').update(data).digest('hex')
+      }),
+    )
+    expect(answers.filter(Boolean)).toHaveLength(200)
+    expect(tunnel.forwards[0]?.counters).toMatchObject({ connections: 200, bytesOut: 200 * 100_000 })
+    await tunnel.stop()
+  }, 30_000)
+
+  test('outlives new session keys under load', async () => {
+    const often = await startSshd({ users: [user], config: ['RekeyLimit 4M'] })
+    const file = join(home.ssh, 'often')
+    await writeFile(file, often.knownHosts)
+    const size = 64 * MiB
+    const hashes: Promise<string>[] = []
+    const port = await target(socket => {
+      hashes.push(hashOf(socket))
+      send(socket, 3, size)
+    })
+    const tunnel = holdTunnel({
+      target: 'the test server',
+      forwards: [parseForward('local', `0:127.0.0.1:${port}`)],
+      connect: () => connect(login({ port: often.port, hosts: { knownHosts: knownHostsIn(file) } })),
+    })
+    try {
+      await tunnel.up
+      const local = tunnel.forwards[0]?.address.port ?? 0
+      const socket = connectSocket({ port: local, host: '127.0.0.1', allowHalfOpen: true })
+      const [received] = await Promise.all([hashOf(socket), send(socket, 4, size)])
+      expect(received).toBe(await expectedHash(3, size))
+      expect(await hashes[0]).toBe(await expectedHash(4, size))
+    } finally {
+      await tunnel.stop()
+      await often.stop()
+    }
+  }, 30_000)
+
+  test('hands a closed door on as a reset, and goes on', async () => {
+    const closed = await target(() => {})
+    targets.pop()?.close()
+    const { tunnel, port } = await tunnelTo(closed)
+    expect(await ending(connectSocket(port, '127.0.0.1'))).toBe('ECONNRESET')
+    expect(tunnel.forwards[0]?.counters.lastError).toBe(`the server can't reach 127.0.0.1:${closed}`)
+    expect(tunnel.state.name).toBe('up')
+    await tunnel.stop()
+  })
+
+  test('a lost connection resets what it carried and stops the tunnel, with a clear text', async () => {
+    const port = await target(socket => socket.write('hello'))
+    const { tunnel, states, port: local } = await tunnelTo(port)
+    const socket = connectSocket(local, '127.0.0.1')
+    await once(socket, 'data')
+    const ended = ending(socket)
+    await sshd.dropConnections()
+    expect(await ended).toBe('ECONNRESET')
+    expect(await tunnel.done).toMatchObject({
+      code: 'unreachable',
+      message: 'the connection to the test server is lost',
+    })
+    expect(states.map(({ name }) => name)).toEqual(['connecting', 'up', 'stopped'])
+    const again = connectSocket(local, '127.0.0.1')
+    expect(await ending(again)).toBe('ECONNREFUSED')
+  })
+
+  test('stopping closes the listeners and resets what is open', async () => {
+    const port = await target(socket => socket.write('hello'))
+    const { tunnel, port: local } = await tunnelTo(port)
+    const socket = connectSocket(local, '127.0.0.1')
+    await once(socket, 'data')
+    const ended = ending(socket)
+    await tunnel.stop()
+    expect(await ended).toBe('ECONNRESET')
+    expect(await tunnel.done).toBeUndefined()
+    expect(await ending(connectSocket(local, '127.0.0.1'))).toBe('ECONNREFUSED')
+  })
+})
+
+describe('a public key on the server', () => {
+  const path = '~/.ssh/authorized_keys'
+
+  /** By password, with a noisy login script, and with the given file in place. */
+  async function visit<T>(file: string | undefined, work: (c: Awaited<ReturnType<typeof connect>>) => Promise<T>) {
+    const before = await readFile(user.authorizedKeysFile)
+    await writeFile(user.authorizedKeysFile, file ?? before)
+    await writeFile(join(user.home, '.ssh', 'rc'), 'echo "welcome, keytool-user file"; echo "careful" >&2\n')
+    const connection = await connect(login({ signers: [], askPassword: async () => user.password }))
+    try {
+      const result = await work(connection)
+      return { result, content: await readFile(user.authorizedKeysFile, 'utf8') }
+    } finally {
+      await connection.close()
+      await writeFile(user.authorizedKeysFile, before)
+    }
+  }
+
+  test('is added behind a line without newline, both keys work, and a second time changes nothing', async () => {
+    const fresh = await generate('ed25519', { comment: "o'brien's $(key) `x`" })
+    const { content } = await visit(`# mine\r\n${lineOf(key)}`, async connection => {
+      const { publicKey } = fresh
+      expect(await installPublicKey(connection, publicKey, { dryRun: true })).toEqual({ state: 'would-add', path })
+      expect(await installPublicKey(connection, publicKey)).toEqual({ state: 'added', path, line: 3 })
+      expect(await installPublicKey(connection, publicKey)).toEqual({ state: 'present', path, line: 3 })
+      for (const signer of [fresh, key]) await verifyKeyAlone(login(), signer)
+    })
+    expect(content).toBe(`# mine\r\n${lineOf(key)}\n${lineOf(fresh)}\n`)
+  })
+
+  test('is not there when it is commented out, or when it is an authority', async () => {
+    const fresh = await generate('ed25519')
+    const line = lineOf(fresh).trim()
+    const { content } = await visit(`#${line}\ncert-authority ${line}\n`, async connection =>
+      expect(await installPublicKey(connection, fresh.publicKey, { options: 'no-pty,from="127.*"' })).toMatchObject({
+        state: 'added',
+      }),
+    )
+    expect(content).toBe(`#${line}\ncert-authority ${line}\nno-pty,from="127.*" ${line}\n`)
+  })
+
+  test('a file in UTF-16 is left as it is', async () => {
+    const utf16 = `\ufeff${lineOf(key)}\n`
+    const { content } = await visit(Buffer.from(utf16, 'utf16le').toString('latin1'), async connection =>
+      expect(installPublicKey(connection, key.publicKey)).rejects.toMatchObject({ code: 'damaged' }),
+    )
+    expect(content).toContain('\0')
+  })
+
+  test('a file too large to be kept by hand, or one that can’t be read, is left as it is', async () => {
+    await visit('#\n'.repeat(600_000), async connection =>
+      expect(installPublicKey(connection, key.publicKey)).rejects.toMatchObject({
+        code: 'damaged',
+        reason: expect.stringContaining('larger than 1 MiB'),
+      }),
+    )
+    await visit('', async connection => {
+      await chmod(user.authorizedKeysFile, 0o000)
+      try {
+        await expect(installPublicKey(connection, key.publicKey)).rejects.toMatchObject({
+          code: 'failed',
+          message: expect.stringContaining("can't be read"),
+        })
+      } finally {
+        await chmod(user.authorizedKeysFile, 0o600)
+      }
+    })
+  })
+
+  test('the folder and the file are made for the user alone', async () => {
+    const guest = await createUser()
+    const second = await startSshd({ users: [guest] })
+    try {
+      const knownHosts = knownHostsIn(join(home.ssh, 'second'))
+      await writeFile(join(home.ssh, 'second'), second.knownHosts)
+      const options = login({ port: second.port, user: guest.name, hosts: { knownHosts } })
+      const connection = await connect({ ...options, signers: [], askPassword: async () => guest.password })
+      expect(await installPublicKey(connection, key.publicKey)).toMatchObject({ state: 'added', line: 1 })
+      await connection.close()
+      expect((await stat(join(guest.home, '.ssh'))).mode & 0o777).toBe(0o700)
+      expect(await stat(guest.authorizedKeysFile)).toMatchObject({ mode: 0o100600, uid: guest.uid })
+      await verifyKeyAlone(options, key)
+    } finally {
+      await second.stop()
+      await guest.dispose()
+    }
+  }, 20_000)
+
+  test('a key that is not there is not proved', async () => {
+    await expect(verifyKeyAlone(login(), await generate('ed25519'))).rejects.toMatchObject({ code: 'secret-wrong' })
+  })
+})
+
+/** Bytes that follow from their place, so that what is lost, doubled or moved is seen. */
+function* blocks(seed: number, size: number): Generator<Buffer> {
+  const block = Buffer.alloc(MiB, randomOf(seed))
+  for (let at = 0; at < size; at += MiB) {
+    block.writeUInt32BE(at / MiB, 0)
+    yield Buffer.from(block)
+  }
+}
+
+function randomOf(seed: number): Buffer {
+  return createHash('sha512').update(String(seed)).digest()
+}
+
+async function send(socket: Socket, seed: number, size: number): Promise<void> {
+  for (const block of blocks(seed, size)) if (!socket.write(block)) await once(socket, 'drain')
+  socket.end()
+}
+
+async function gather(socket: Socket): Promise<Buffer> {
+  const parts: Buffer[] = []
+  socket.on('data', part => parts.push(part))
+  await once(socket, 'end')
+  return Buffer.concat(parts)
+}
+
+async function hashOf(socket: Socket): Promise<string> {
+  const hash = createHash('sha256')
+  socket.on('data', chunk => hash.update(chunk))
+  await once(socket, 'end')
+  return hash.digest('hex')
+}
+
+async function expectedHash(seed: number, size: number): Promise<string> {
+  const hash = createHash('sha256')
+  for (const block of blocks(seed, size)) hash.update(block)
+  return hash.digest('hex')
+}
