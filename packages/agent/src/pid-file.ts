@@ -1,6 +1,7 @@
-import { rm } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { readIfThere, writeWhole } from './platform/files.js'
+import { writeWhole } from './platform/files.js'
 
 /** What a running agent says of itself, beside its socket. */
 export interface PidFile {
@@ -23,12 +24,22 @@ export async function writePidFile(path: string, facts: Omit<PidFile, 'version'>
   await writeWhole(path, Buffer.from(`${JSON.stringify(file)}\n`), { replace: true })
 }
 
-/** What the file says, or undefined when there is none or it makes no sense: it is a help, never a proof. */
+/**
+ * What the file says, or undefined when there is none, it makes no sense, or it is not ours: it is a help, never a
+ * proof, and in a folder like /tmp anybody may have put it there.
+ */
 export async function readPidFile(path: string): Promise<PidFile | undefined> {
   try {
-    const bytes = await readIfThere(path, MAX_SIZE)
-    const value: unknown = bytes && JSON.parse(bytes.toString('utf8'))
-    return isPidFile(value) ? value : undefined
+    const file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0))
+    try {
+      const stats = await file.stat()
+      const isOurs = process.getuid === undefined || stats.uid === process.getuid()
+      if (!stats.isFile() || !isOurs || stats.size > MAX_SIZE) return undefined
+      const value: unknown = JSON.parse(await file.readFile('utf8'))
+      return isPidFile(value) ? value : undefined
+    } finally {
+      await file.close()
+    }
   } catch {
     return undefined
   }

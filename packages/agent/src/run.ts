@@ -9,6 +9,8 @@ export interface RunOptions {
   readonly socket: string
   /** Default: `agent.pid` (the socket's name with another ending) beside the socket. */
   readonly pidFile?: string
+  /** Whether the user named the place: see `ListenOptions`. Default false. */
+  readonly named?: boolean
   /** Stops the agent when it is aborted. */
   readonly signal?: AbortSignal
   readonly ring?: Ring
@@ -31,13 +33,13 @@ export interface RunningAgent {
  * @throws KeytoolError as `listen` does: `exists` when an agent answers there already, `refused`, `failed`
  */
 export async function runAgent(options: RunOptions): Promise<RunningAgent> {
-  const { socket, signal, pidFile = pidFileBeside(socket), ring = createRing() } = options
+  const { socket, signal, named = false, pidFile = pidFileBeside(socket), ring = createRing() } = options
   signal?.throwIfAborted()
   const { pid } = process
   const server = createServer({ allowHalfOpen: true })
   const service = serve(ring, server, options.limits)
   const announce = () => writePidFile(pidFile, { pid, socket, since: new Date().toISOString() })
-  const listener = await listen(server, socket, { announce })
+  const listener = await listen(server, socket, { announce, named })
 
   let stopping: Promise<void> | undefined
   let end: () => void

@@ -66,6 +66,24 @@ test.each([0o755, 0o710, 0o701, 0o770, 0o1777])('a folder of mode %o is refused 
   expect(await readdir(folder)).toEqual([])
 })
 
+test.each([0o755, 0o701, 0o1777])('a place the user named may lie in a folder of mode %o', async mode => {
+  const folder = await makeTemporary()
+  await chmod(folder, mode)
+  const path = join(folder, 's')
+  const { listener } = await open(path, { named: true })
+  expect(await modeOf(path)).toBe('600')
+  await expectServed(path)
+  await listener.close()
+  expect(await readdir(folder)).toEqual([])
+})
+
+test.each([0o777, 0o720, 0o702])('but not where others can change what is in it (%o)', async mode => {
+  const folder = await makeTemporary()
+  await chmod(folder, mode)
+  await expect(open(join(folder, 's'), { named: true })).rejects.toMatchObject(refused(/others can get in/))
+  expect(await readdir(folder)).toEqual([])
+})
+
 test('a folder that is a link is refused, wherever it leads', async () => {
   const folder = await makeTemporary()
   await mkdir(join(folder, 'real'), { mode: 0o700 })

@@ -11,6 +11,8 @@ import { prepareStart } from './start-lock.js'
 /** What fits into sockaddr_un, in bytes. Longer paths are cut without a word, so they must not get that far. */
 const MAX_PATH = process.platform === 'linux' ? 107 : 103
 const GROUP_AND_OTHERS = 0o077
+const WRITE_BY_OTHERS = 0o022
+const STICKY = 0o1000
 const DEFAULT_PATIENCE = 10_000
 
 /**
@@ -35,7 +37,7 @@ async function takePlace(server: Server, path: string, options: ListenOptions): 
     // Something stands there that is no folder: the check says what.
     if (codeOf(error) !== 'EEXIST') throw error
   })
-  await checkFolder(folder)
+  await checkFolder(folder, options.named ?? false)
   const start = await prepareStart(folder)
   try {
     for (const each of [path, start.prepared, start.held]) checkLength(each)
@@ -56,13 +58,17 @@ async function takePlace(server: Server, path: string, options: ListenOptions): 
   }
 }
 
-/** The folder itself, not what a link leads to: ours, a folder, closed to everybody else. */
-async function checkFolder(folder: string): Promise<void> {
+/** The folder itself, not what a link leads to: a folder, and nobody else can get in, or change what is in it. */
+async function checkFolder(folder: string, named: boolean): Promise<void> {
   const stats = await lstat(folder)
   if (stats.isSymbolicLink()) throw refusal(folder, 'it is a link')
   if (!stats.isDirectory()) throw refusal(folder, 'it is not a folder')
-  if (stats.uid !== process.getuid?.()) throw refusal(folder, 'it belongs to another user')
-  if ((stats.mode & GROUP_AND_OTHERS) !== 0) {
+  const isRoots = named && stats.uid === 0
+  if (stats.uid !== process.getuid?.() && !isRoots) throw refusal(folder, 'it belongs to another user')
+  // In a sticky folder (/tmp) everybody may add, but only the owner may move or remove what is theirs.
+  const isSticky = (stats.mode & STICKY) !== 0
+  const forbidden = named ? (isSticky ? 0 : WRITE_BY_OTHERS) : GROUP_AND_OTHERS
+  if ((stats.mode & forbidden) !== 0) {
     const mode = (stats.mode & 0o7777).toString(8).padStart(4, '0')
     throw refusal(folder, `others can get in (${mode})`, `chmod 700 ${folder}`)
   }

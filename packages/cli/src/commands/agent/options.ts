@@ -11,12 +11,20 @@ export interface AgentOptions {
   d?: boolean
 }
 
+export interface AgentPlace {
+  readonly socket: string
+  readonly pidFile: string
+  /** Whether `-a` named it. */
+  readonly named: boolean
+}
+
 /** Where the agent listens, and where its pid stands. */
-export function placeOf({ socket }: AgentOptions, { places }: Context): { socket: string; pidFile: string } {
+export function placeOf({ socket }: AgentOptions, { places }: Context): AgentPlace {
   // The fixed place on Windows is a pipe, with no folder around it for a file.
-  if (socket === undefined) return { socket: places.agentSocket, pidFile: join(places.runtime, 'agent.pid') }
+  if (socket === undefined)
+    return { socket: places.agentSocket, pidFile: join(places.runtime, 'agent.pid'), named: false }
   const path = resolve(socket)
-  return { socket: path, pidFile: pidFileBeside(path) }
+  return { socket: path, pidFile: pidFileBeside(path), named: true }
 }
 
 export function styleOf({ s, c }: AgentOptions, { env }: Context): ShellStyle {
