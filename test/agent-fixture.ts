@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { leaveDuty } from './world/duty.js'
 import type { Environment, Home } from './world/home.js'
 import { keytool, run } from './world/run.js'
+import type { Running } from './world/start.js'
 
 // What the tests of test/agent-*.test.ts share: our agent in the background, and what can be seen of it from outside.
 
@@ -64,6 +65,16 @@ export async function leaveHome(home: Home): Promise<void> {
   } finally {
     for (const { pid } of await findProcesses(home)) process.kill(pid, 'SIGKILL')
     await home.dispose()
+  }
+}
+
+/** Does something while a program runs, which then is ended, whatever came of it: jest waits for what goes on. */
+export async function during<T>(program: Promise<Running>, work: (running: Running) => Promise<T>): Promise<T> {
+  const running = await program
+  try {
+    return await work(running)
+  } finally {
+    await running.stop()
   }
 }
 

@@ -2,13 +2,21 @@ import { chmod, chown, lstat, mkdir, readdir, readFile, rename, symlink, writeFi
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { jest } from '@jest/globals'
-import { findListeners, leaveHome, readProcess, startOurAgent, takeSnapshot, waitForEnd } from './agent-fixture.js'
+import {
+  during,
+  findListeners,
+  leaveHome,
+  readProcess,
+  startOurAgent,
+  takeSnapshot,
+  waitForEnd,
+} from './agent-fixture.js'
 import { connectRaw } from './agent-wire.js'
 import { findDescendants } from './world/descendants.js'
 import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { keytool, run, runOrThrow } from './world/run.js'
-import { start, startKeytool } from './world/start.js'
+import { type Running, start, startKeytool } from './world/start.js'
 
 // What our agent refuses to use, and what nobody may see or open of it.
 
@@ -94,14 +102,16 @@ test.each(Object.entries(obstacles))('%s is refused with 4, and nothing is chang
 test("a socket of another user's program is refused, and stays", async () => {
   await mkdir(folder, { mode: 0o700 })
   const script = 'const s = require("net").createServer().listen(process.argv[1], () => console.log("up"))'
-  const other = await start(process.execPath, ['-e', script, socket])
-  await other.waitFor(/up/)
-  await chown(socket, STRANGER, STRANGER)
-  const before = await takeSnapshot(folder)
   const refused = { status: 4, stdout: '', stderr: expect.stringContaining('another user') }
-  expect(await keytool(['agent', '-D'], { env: home.env })).toMatchObject(refused)
-  expect(await takeSnapshot(folder)).toEqual(before)
-  await other.stop('SIGKILL')
+  let before: string[] = []
+  await during(start(process.execPath, ['-e', script, socket]), async other => {
+    await other.waitFor(/up/)
+    await chown(socket, STRANGER, STRANGER)
+    before = await takeSnapshot(folder)
+    expect(await keytool(['agent', '-D'], { env: home.env, timeoutMs: 5000 })).toMatchObject(refused)
+    expect(await takeSnapshot(folder)).toEqual(before)
+    await other.stop('SIGKILL')
+  })
   // Dead, it is no more ours to remove.
   expect((await lstat(socket)).uid).toBe(STRANGER)
   expect(await keytool(['agent', '-D'], { env: home.env })).toMatchObject(refused)
@@ -114,12 +124,13 @@ test('SIGUSR1 opens no debugger, and the agent goes on', async () => {
   process.kill(agent.pid, 'SIGUSR1')
 
   // What becomes of a program that does not take care: without this, the silence below would prove nothing.
-  const careless = await start(process.execPath, ['--inspect-port=127.0.0.1:0', '-e', 'setInterval(() => {}, 1000)'])
-  await sleep(300)
-  process.kill(careless.pid, 'SIGUSR1')
-  await careless.waitFor(/Debugger listening/)
-  expect(await findListeners(careless.pid)).toHaveLength(1)
-  await careless.stop()
+  const careless = ['--inspect-port=127.0.0.1:0', '-e', 'setInterval(() => {}, 1000); console.log("up")']
+  await during(start(process.execPath, careless), async ({ pid, waitFor }) => {
+    await waitFor(/up/)
+    process.kill(pid, 'SIGUSR1')
+    await waitFor(/Debugger listening/)
+    expect(await findListeners(pid)).toHaveLength(1)
+  })
 
   process.kill(agent.pid, 'SIGUSR1')
   await sleep(300)
@@ -139,7 +150,10 @@ describe('secrets', () => {
 
   /** What the machine can see of a program and its children while it takes a secret in, and works with it. */
   async function watch(args: readonly string[], env: Home['env']): Promise<string> {
-    const running = await startKeytool(args, { env })
+    return during(startKeytool(args, { env }), running => watchRunning(running, args))
+  }
+
+  async function watchRunning(running: Running, args: readonly string[]): Promise<string> {
     const seen: string[] = []
     let ended = false
     void running.exit.then(() => {

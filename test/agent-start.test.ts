@@ -2,6 +2,7 @@ import { lstat, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import {
+  during,
   evaluate,
   expectNothingLeft,
   findProcesses,
@@ -141,18 +142,20 @@ test('-a listens elsewhere, beside the one at the fixed place', async () => {
 })
 
 test.each(['-D', '-d'])('%s stays in the foreground and prints what ssh-agent -D prints', async flag => {
-  const agent = await startKeytool(['agent', flag], { env: home.env })
-  await agent.waitFor(/echo Agent pid \d+;\n/)
   const socket = join(home.runtime, 'keytool', 'agent.sock')
-  expect(agent.stdout.text).toBe(`SSH_AUTH_SOCK=${socket}; export SSH_AUTH_SOCK;\necho Agent pid ${agent.pid};\n`)
-  expect(await keys({ ...home.env, SSH_AUTH_SOCK: socket })).toBe(1)
-  expect(await agent.stop()).toEqual({ status: 0, signal: null })
+  await during(startKeytool(['agent', flag], { env: home.env }), async agent => {
+    await agent.waitFor(/echo Agent pid \d+;\n/)
+    expect(agent.stdout.text).toBe(`SSH_AUTH_SOCK=${socket}; export SSH_AUTH_SOCK;\necho Agent pid ${agent.pid};\n`)
+    expect(await keys({ ...home.env, SSH_AUTH_SOCK: socket })).toBe(1)
+    expect(await agent.stop()).toEqual({ status: 0, signal: null })
+  })
 })
 
 test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s ends it, and nothing is left', async signal => {
-  const front = await startKeytool(['agent', '-D'], { env: home.env })
-  await front.waitFor(/Agent pid/)
-  expect(await front.stop(signal)).toEqual({ status: 0, signal: null })
+  await during(startKeytool(['agent', '-D'], { env: home.env }), async front => {
+    await front.waitFor(/Agent pid/)
+    expect(await front.stop(signal)).toEqual({ status: 0, signal: null })
+  })
   await expectNothingLeft(home)
 
   const back = await startOurAgent(home)

@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises'
 import { jest } from '@jest/globals'
-import { leaveHome, startOurAgent } from './agent-fixture.js'
+import { during, leaveHome, startOurAgent } from './agent-fixture.js'
 import { type Home, temporaryHome } from './world/home.js'
 import { keytool } from './world/run.js'
 import { startKeytool } from './world/start.js'
@@ -50,7 +50,8 @@ test('gets input, and its death by a signal is passed on', async () => {
 
 test('is told of SIGTERM, and then both are gone', async () => {
   const script = 'trap "exit 5" TERM; echo ready; while :; do sleep 0.1; done'
-  const running = await startKeytool(['agent', '--', 'sh', '-c', script], { env: home.env })
-  await running.waitFor(/ready/)
-  expect(await running.stop('SIGTERM')).toEqual({ status: 5, signal: null })
+  await during(startKeytool(['agent', '--', 'sh', '-c', script], { env: home.env }), async running => {
+    await running.waitFor(/ready/)
+    expect(await running.stop('SIGTERM')).toEqual({ status: 5, signal: null })
+  })
 })

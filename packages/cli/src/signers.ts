@@ -22,11 +22,13 @@ function fileSigner(path: string, publicKey: PublicKey, unlocking: Unlocking, co
 /**
  * The signer for one key: the agent's where it holds the key, else the file itself.
  * @param path of the private key, or of its public half beside it
+ * @param when a key in a file is opened, and its passphrase asked for: `now`, or when it first signs
  * @returns `undefined` when only the public half is here
  */
 export async function signerFor(
   path: string,
   publicKey: PublicKey,
+  when: 'now' | 'later',
   agent: AgentClient | undefined,
   unlocking: Unlocking,
   context: Context,
@@ -34,7 +36,11 @@ export async function signerFor(
   const held = (await agent?.signers())?.find(signer => signer.publicKey.equals(publicKey))
   if (held) return held
   const file = path.replace(/\.pub$/, '')
-  return (await isThere(file)) ? fileSigner(file, publicKey, unlocking, context) : undefined
+  if (!(await isThere(file))) return undefined
+  if (when === 'later') return fileSigner(file, publicKey, unlocking, context)
+  const { key, passphrase } = await openKey(file, unlocking, context)
+  passphrase?.fill(0)
+  return key
 }
 
 /** All that may be offered where nobody chose a key: the agent's, then the default files it does not hold. */

@@ -77,7 +77,8 @@ export const run: Run = async (args, context) => {
   const key = await publicHalf(path)
   const agent = await openAgentIfThere(context)
   try {
-    const signer = await signerFor(path, key, agent, options, context)
+    // Opened before any host is touched: a key that can't be proved afterwards is not put anywhere.
+    const signer = await signerFor(path, key, options.dryRun ? 'later' : 'now', agent, options, context)
     const work = { key, signer, others: await allSigners(agent, options, context), options }
     const outcomes: Outcome[] = []
     for (const [index, destination] of destinations.entries()) {

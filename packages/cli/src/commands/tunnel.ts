@@ -113,7 +113,7 @@ async function logIn(
       hosts: hostPolicy({ ...(hostKey !== undefined && { hostKey }) }, context),
       signers: async () => {
         if (path === undefined) return allSigners(agent, options, context)
-        const signer = await signerFor(path, await publicHalf(path), agent, options, context)
+        const signer = await signerFor(path, await publicHalf(path), 'later', agent, options, context)
         if (signer) return [signer]
         throw new KeytoolError('not-found', `only the public half of ${path} is here`, {
           hint: 'load the private key into the agent, or name its file with -i',

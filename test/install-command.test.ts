@@ -1,0 +1,235 @@
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { jest } from '@jest/globals'
+import { type Home, opensshOptions, temporaryHome } from './world/home.js'
+import { peerPath } from './world/peers.js'
+import { findFreePort } from './world/port.js'
+import { keytool, keytoolPath, type RunResult, run, runOrThrow } from './world/run.js'
+import { type Sshd, startSshd } from './world/sshd.js'
+import { createUser, type SystemUser } from './world/system-user.js'
+import { openTerminal } from './world/terminal.js'
+
+// `keytool install-pubkey` as a user runs it, against OpenSSH's server and its real accounts.
+
+jest.setTimeout(60_000)
+
+let home: Home
+let user: SystemUser
+let sshd: Sshd
+let password: string
+
+beforeEach(async () => {
+  home = await temporaryHome()
+  user = await createUser()
+  sshd = await startSshd({ users: [user] })
+  await writeFile(join(home.ssh, 'known_hosts'), sshd.knownHosts)
+  password = join(home.path, 'password')
+  await writeFile(password, `${user.password}\n`, { mode: 0o600 })
+  await keytool(['gen', '-t', 'ed25519', '-C', 'mine', '--no-passphrase'], { env: home.env })
+})
+
+afterEach(async () => {
+  await sshd.stop()
+  await user.dispose()
+  await home.dispose()
+})
+
+const key = () => join(home.ssh, 'id_ed25519')
+const publicLine = () => readFile(`${key()}.pub`, 'utf8')
+const here = () => `${user.name}@127.0.0.1`
+
+function install(...args: string[]): Promise<RunResult> {
+  return keytool(['install-pubkey', '-p', String(sshd.port), ...args], { env: home.env })
+}
+
+const byPassword = (...args: string[]) => install('--password-file', password, ...args)
+
+/** Whether OpenSSH's client gets in with this key file alone. */
+async function logsIn(file: string): Promise<boolean> {
+  const options = [...opensshOptions(home), '-o', 'IdentitiesOnly=yes', '-i', file, '-p', String(sshd.port)]
+  const result = await run(peerPath('ssh'), [...options, here(), 'echo in'], { env: home.env })
+  return result.stdout === 'in\n'
+}
+
+test('twice is one line; the folder and the file are the user’s alone; OpenSSH logs in with the key', async () => {
+  expect(await byPassword(here())).toMatchObject({
+    status: 0,
+    stdout: `${here()}  ok added to ~/.ssh/authorized_keys line 1, verified with this key alone\n`,
+    stderr: '',
+  })
+  // By password again, and by the key itself.
+  for (const again of [byPassword, install]) {
+    expect((await again(here())).stdout).toContain('was there already, ~/.ssh/authorized_keys line 1, verified')
+  }
+  expect(await readFile(user.authorizedKeysFile, 'utf8')).toBe(await publicLine())
+  const file = await stat(user.authorizedKeysFile)
+  const folder = await stat(join(user.home, '.ssh'))
+  expect([file.mode & 0o777, file.uid, folder.mode & 0o777, folder.uid]).toEqual([0o600, user.uid, 0o700, user.uid])
+  expect(await logsIn(key())).toBe(true)
+})
+
+test('a file whose last line has no newline keeps both keys working', async () => {
+  const other = join(home.path, 'other')
+  await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', '', '-f', other])
+  const line = (await readFile(`${other}.pub`, 'utf8')).trimEnd()
+  await user.authorize(line)
+  await writeFile(user.authorizedKeysFile, line)
+  expect(await byPassword(here())).toMatchObject({ status: 0 })
+  expect(await readFile(user.authorizedKeysFile, 'utf8')).toBe(`${line}\n${await publicLine()}`)
+  expect(await logsIn(other)).toBe(true)
+  expect(await logsIn(key())).toBe(true)
+})
+
+test('the same key under another comment, with options or CRLF is there already; a commented-out one is not', async () => {
+  const blob = (await publicLine()).split(' ').slice(0, 2).join(' ')
+  const before = `# ${blob} old\r\nno-pty,from="127.0.0.1" ${blob} on my old laptop\r\n`
+  await user.authorize('placeholder')
+  await writeFile(user.authorizedKeysFile, before)
+  expect((await byPassword(here())).stdout).toContain('was there already, ~/.ssh/authorized_keys line 2')
+  expect(await readFile(user.authorizedKeysFile, 'utf8')).toBe(before)
+  await writeFile(user.authorizedKeysFile, `# ${blob} old\n`)
+  expect((await byPassword(here())).stdout).toContain('added to ~/.ssh/authorized_keys line 2')
+})
+
+test('--dry-run writes nothing, neither there nor here', async () => {
+  await writeFile(join(home.ssh, 'known_hosts'), '')
+  const files = await readdir(home.path, { recursive: true })
+  const result = await byPassword('--dry-run', '--host-key', sshd.fingerprints.ed25519, here())
+  expect(result).toMatchObject({
+    status: 0,
+    stdout: `${here()}  ok would be added to ~/.ssh/authorized_keys\n`,
+    stderr: '',
+  })
+  expect(await readdir(join(user.home, '.ssh')).catch(() => [])).toEqual([])
+  expect(await readFile(join(home.ssh, 'known_hosts'), 'utf8')).toBe('')
+  expect(await readdir(home.path, { recursive: true })).toEqual(files)
+})
+
+test('--options stand before the key, and sshd obeys them', async () => {
+  expect(await byPassword('--options', 'from="192.0.2.1"', here())).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining('does not let this key in'),
+  })
+  expect(await readFile(user.authorizedKeysFile, 'utf8')).toBe(`from="192.0.2.1" ${await publicLine()}`)
+  expect(await byPassword('--options', 'no-such-option', here())).toMatchObject({ status: 2 })
+  expect(await byPassword('--options', 'from="a"\nssh-rsa AAAA', here())).toMatchObject({ status: 2 })
+})
+
+test('a key with a passphrase is proved, too: the passphrase is asked for once, on the terminal', async () => {
+  const secret = join(home.path, 'secret')
+  await writeFile(secret, 'my passphrase')
+  await keytool(['gen', '--force', '--passphrase-file', secret], { env: home.env })
+  const terminal = await openTerminal(
+    [process.execPath, keytoolPath, 'install-pubkey', '-p', String(sshd.port), here()],
+    { env: home.env, cols: 120 },
+  )
+  await terminal.waitFor(/passphrase for ~\/\.ssh\/id_ed25519/)
+  await terminal.type('my passphrase\r')
+  await terminal.waitFor(/password for/)
+  await terminal.type(`${user.password}\r`)
+  await terminal.waitFor(/verified with this key alone/)
+  expect(await terminal.exitStatus()).toBe(0)
+  const transcript = await terminal.transcript()
+  for (const hidden of [user.password, 'my passphrase']) expect(transcript).not.toContain(hidden)
+  await terminal.close()
+})
+
+test('through SSH_ASKPASS, where there is no terminal', async () => {
+  const askpass = join(home.path, 'askpass')
+  await writeFile(askpass, `#!/bin/sh\necho "$1" >>'${home.path}/asked'\ncat '${password}'\n`, { mode: 0o755 })
+  const env = { ...home.env, SSH_ASKPASS: askpass, SSH_ASKPASS_REQUIRE: 'force' }
+  const result = await keytool(['install-pubkey', '-p', String(sshd.port), here()], { env })
+  expect(result).toMatchObject({ status: 0, stderr: '' })
+  expect(await readFile(join(home.path, 'asked'), 'utf8')).toBe(`password for ${here()}: \n`)
+})
+
+describe('several hosts', () => {
+  test('each has its line, the rest is offered again, and the worst status wins', async () => {
+    const free = await findFreePort()
+    const result = await byPassword(here(), `ssh://nobody@127.0.0.1:${free}`, 'x@nowhere.invalid')
+    // -p goes before what stands in a word, as with ssh; so the second one is the same server, and refuses nobody.
+    expect(result.status).toBe(7)
+    const lines = result.stdout.trimEnd().split('\n')
+    expect(lines).toHaveLength(4)
+    expect(lines[0]).toContain('verified with this key alone')
+    expect(lines[3]).toMatch(
+      /^1 of 3 hosts ready\. Again for the rest: keytool install-pubkey ssh:\S+ x@nowhere\.invalid$/,
+    )
+  })
+
+  test('--json says the same', async () => {
+    const result = await byPassword('--json', here(), 'x@nowhere.invalid')
+    expect(JSON.parse(result.stdout)).toEqual([
+      { host: here(), user: user.name, state: 'added', code: 0, detail: expect.any(String) },
+      { host: 'x@nowhere.invalid', user: 'x', state: 'failed', code: 7, detail: expect.any(String) },
+    ])
+    expect(JSON.parse(result.stderr)).toMatchObject({ error: { code: 'unreachable' } })
+  })
+})
+
+describe('what goes wrong', () => {
+  test('a wrong password: 5, tried once from a file', async () => {
+    await writeFile(password, 'wrong')
+    expect(await byPassword(here())).toMatchObject({ status: 5 })
+    expect(sshd.log().match(/Failed password/g)).toHaveLength(1)
+  })
+
+  test('a key that can’t be opened, and so not proved, is not put anywhere: 5', async () => {
+    const secret = join(home.path, 'secret')
+    await writeFile(secret, 'my passphrase')
+    await keytool(['gen', '--force', '--passphrase-file', secret], { env: home.env })
+    await writeFile(secret, 'another')
+    for (const more of [[], ['--passphrase-file', secret]])
+      expect(await byPassword(...more, here())).toMatchObject({ status: 5 })
+    expect(await readdir(join(user.home, '.ssh')).catch(() => [])).toEqual([])
+    expect(sshd.log()).not.toContain('Accepted')
+  })
+
+  test('no way to ask for a password: 5 at once', async () => {
+    expect(await install(here())).toMatchObject({ status: 5 })
+  })
+
+  test('a closed port 7, a missing key 3, a file that is no key 6, several keys in it 2', async () => {
+    const free = await findFreePort()
+    expect(await keytool(['install-pubkey', '-p', String(free), here()], { env: home.env })).toMatchObject({
+      status: 7,
+    })
+    expect(await install('-i', join(home.path, 'none'), here())).toMatchObject({ status: 3 })
+    const file = join(home.path, 'file')
+    await writeFile(file, 'hello')
+    expect(await install('-i', file, here())).toMatchObject({ status: 6 })
+    await writeFile(file, (await publicLine()).repeat(2))
+    expect(await install('-i', file, here())).toMatchObject({ status: 2 })
+  })
+
+  test('an unknown host: 8, and the password never leaves', async () => {
+    await writeFile(join(home.ssh, 'known_hosts'), '')
+    expect(await byPassword(here())).toMatchObject({ status: 8 })
+    expect(sshd.log()).not.toContain('password for')
+  })
+
+  test('only the public half is here: added, but not called proved', async () => {
+    const alone = join(home.path, 'alone.pub')
+    await writeFile(alone, await publicLine())
+    const result = await byPassword('-i', alone, here())
+    expect(result.status).toBe(1)
+    expect(result.stdout).toContain('not verified: the private key is not here')
+  })
+
+  test('an authorized_keys in UTF-16 is left as it is: 6', async () => {
+    await user.authorize('placeholder')
+    const text = Buffer.from('\ufeffssh-ed25519 AAAA\r\n', 'utf16le')
+    await writeFile(user.authorizedKeysFile, text)
+    expect(await byPassword(here())).toMatchObject({ status: 6 })
+    expect(await readFile(user.authorizedKeysFile)).toEqual(text)
+  })
+})
+
+test('a server that looks elsewhere: added, but said not to let the key in', async () => {
+  await sshd.stop()
+  sshd = await startSshd({ users: [user], config: ['AuthorizedKeysFile /nonexistent'] })
+  await writeFile(join(home.ssh, 'known_hosts'), sshd.knownHosts)
+  const result = await byPassword(here())
+  expect(result.status).toBe(1)
+  expect(result.stderr).toMatch(/does not let this key in\n.*AuthorizedKeysFile/)
+})
