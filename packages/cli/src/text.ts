@@ -1,7 +1,8 @@
-/** Every mention of the home folder as `~`. */
+/** Every mention of the home folder as `~`, where it begins a path and is not part of a longer name. */
 export function shortenPath(text: string, home: string): string {
   if (home.length < 2) return text
-  return text.split(home).reduce((before, after) => `${before}${/^([\\/\s:,)]|$)/.test(after) ? '~' : home}${after}`)
+  const literal = home.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+  return text.replace(new RegExp(`(?<![\\w.~/\\\\-])${literal}(?![^\\\\/\\s:;,)'"])`, 'g'), '~')
 }
 
 /** `2 keys`, `1 key`. */

@@ -64,8 +64,7 @@ export async function writeWhole(path: string, bytes: Uint8Array, options: Write
     try {
       const file = await open(temporary, 'wx', mode)
       await fillAndClose(file, bytes, mode)
-      // link refuses an existing target in one step; rename would not.
-      await (replace ? rename(temporary, target) : link(temporary, target))
+      await (replace ? rename(temporary, target) : moveToNew(temporary, target))
       await syncFolder(dirname(target))
     } finally {
       await rm(temporary, { force: true })
@@ -79,6 +78,21 @@ export async function writeWhole(path: string, bytes: Uint8Array, options: Write
 export async function makeFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 })
 }
+
+/** Gives the file its name unless something has it: link refuses that in one step, where rename would not. */
+async function moveToNew(temporary: string, target: string): Promise<void> {
+  try {
+    await link(temporary, target)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined || !noLinks.has(code)) throw error
+    // A file system without links (FAT, some network ones): the name is taken first, and then replaced.
+    await (await open(target, 'wx')).close()
+    await rename(temporary, target)
+  }
+}
+
+const noLinks: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
 
 async function fillAndClose(file: FileHandle, bytes: Uint8Array, mode: number): Promise<void> {
   try {
