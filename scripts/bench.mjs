@@ -1,5 +1,6 @@
 // Measures this build beside the programs it wants to replace: in one run, in turns, on one machine. Read the ratios, not
 // the figures. `npm run bench` runs all groups, `npm run bench -- agent tunnel` some. Nothing is asserted.
+import { availableParallelism, loadavg } from 'node:os'
 import { printTable } from './bench/measure.mjs'
 import { makeWorld } from './bench/world.mjs'
 
@@ -18,6 +19,9 @@ if (unknown.length > 0) {
   process.exitCode = 2
 } else {
   const world = await makeWorld()
+  // Who reads the figures must know whether the machine was theirs alone.
+  const load = loadavg()[0]?.toFixed(1)
+  console.log(`node ${process.version}, ${availableParallelism()} cores, load average ${load} before the first round`)
   try {
     for (const name of wanted.length > 0 ? wanted : Object.keys(groups)) {
       const { title, measure } = await groups[name]()

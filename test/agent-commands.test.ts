@@ -68,18 +68,24 @@ function ours(args: readonly string[], input?: string): Promise<RunResult> {
   return keytool(args, { env: agent.env, ...(input !== undefined && { input }) })
 }
 
-test('no agent: 7, before anything is asked', async () => {
-  const empty = await temporaryHome()
-  const env = { ...empty.env, SSH_AUTH_SOCK: join(empty.path, 'gone') }
-  const expected = { status: 7, code: 'unreachable', stderr: /no agent answers[\s\S]*agent/ }
-  for (const args of [['list'], ['remove', '--all'], ['remove', key], ['lock'], ['unlock'], ['add', key]]) {
+describe('no agent: 7, before anything is asked', () => {
+  let empty: Home
+
+  beforeAll(async () => {
+    empty = await temporaryHome()
+  })
+
+  afterAll(() => empty.dispose())
+
+  test.each(['list', 'remove --all', 'remove KEY', 'lock', 'unlock', 'add KEY'])('%s', async line => {
+    const args = line.split(' ').map(word => (word === 'KEY' ? key : word))
+    const expected = { status: 7, code: 'unreachable', stderr: /no agent answers[\s\S]*agent/ }
     await expectFailure(args, expected, { env: empty.env })
-    await expectFailure(args, expected, { env })
-  }
-  await empty.dispose()
+    await expectFailure(args, expected, { env: { ...empty.env, SSH_AUTH_SOCK: join(empty.path, 'gone') } })
+  })
 })
 
-test('what is at the socket is no agent: 7 or 6, and no hang', async () => {
+test('what is at the socket is no agent: 7, and no hang', async () => {
   for (const SSH_AUTH_SOCK of [home.path, key]) {
     const { status } = await keytool(['list'], { env: { ...home.env, XDG_RUNTIME_DIR: home.path, SSH_AUTH_SOCK } })
     expect(status).toBe(7)

@@ -63,7 +63,7 @@ export async function leaveHome(home: Home): Promise<void> {
   try {
     await expectNothingLeft(home)
   } finally {
-    for (const { pid } of await findProcesses(home)) process.kill(pid, 'SIGKILL')
+    for (const { pid } of await findProcesses(home)) killIfThere(pid)
     await home.dispose()
   }
 }
@@ -92,6 +92,14 @@ export async function findProcesses(home: Home): Promise<Process[]> {
     if (environ.split('\0').includes(`HOME=${home.path}`)) found.push({ pid: Number(pid), command })
   }
   return found
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
 }
 
 /** What everybody on the machine may see of a process, and its environment. Empty when it is gone, a zombie included. */
