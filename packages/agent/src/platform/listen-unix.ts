@@ -95,12 +95,12 @@ async function close(server: Server, path: string, own: { dev: number; ino: numb
   await closed
 }
 
-/** Binding happens within `listen`, so the mask holds for exactly that moment; 0600 from the first instant. */
+/** Binds in a folder that is ours alone, so the socket's own mode is set before anybody else can reach it. */
 function bind(server: Server, path: string): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    const mask = process.umask(0o177)
     try {
+      // node binds within this call. The umask would be the whole process's, its threads' included: it is left alone.
       server.listen(path, () => {
         server.off('error', reject)
         resolve()
@@ -108,8 +108,6 @@ function bind(server: Server, path: string): Promise<void> {
       chmodSync(path, 0o600)
     } catch (error) {
       reject(error)
-    } finally {
-      process.umask(mask)
     }
   })
 }
