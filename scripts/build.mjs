@@ -1,9 +1,13 @@
-// Bundles the command line program: all our code in one CommonJS file, which starts fastest, and each heavy library in
-// a file of its own beside it, loaded by those commands that need it. Types are checked by `tsc -b`, which runs before.
-import { chmod, readFile, rm } from 'node:fs/promises'
+// Bundles the command line program: our code in two CommonJS files, which start fastest (one for the commands that work
+// on files alone, one for those that talk to the agent or to servers), and each heavy library in a file of its own beside
+// them, loaded by the commands that need it. Types are checked by `tsc -b`, which runs before.
+import { chmod, readFile, rename, rm } from 'node:fs/promises'
 import { build } from 'esbuild'
 
 const out = 'packages/cli/dist'
+/** Built beside it and then moved: whoever runs the program meanwhile finds the old one whole. */
+const fresh = `${out}.new`
+
 /** Libraries that cost much to load, by the name they are imported by. */
 const heavy = ['ssh2', 'inquirer']
 /** Native or self-contained parts that npm installs beside the program. */
@@ -15,31 +19,19 @@ const common = {
   target: 'node20',
   format: 'cjs',
   conditions: ['@keytool/source'],
+  external,
   legalComments: 'linked',
   logLevel: 'warning',
-}
-
-await rm(out, { recursive: true, force: true })
-
-for (const name of heavy) {
-  await build({
-    ...common,
-    stdin: { contents: `export { default } from '${name}'`, resolveDir: 'packages/cli' },
-    outfile: `${out}/vendor/${name}.cjs`,
-    external,
-    // What node gives as the default import of a CommonJS file is all that the file exports.
-    footer: { js: 'module.exports = module.exports.default' },
-    minify: true,
-  })
+  // Half the text to parse is some milliseconds of every start.
+  minify: true,
 }
 
 const besideUs = {
-  name: 'heavy libraries beside us',
+  name: 'parts that are files of their own',
   setup(builder) {
-    builder.onResolve({ filter: new RegExp(`^(${heavy.join('|')})$`) }, ({ path }) => ({
-      path: `./vendor/${path}.cjs`,
-      external: true,
-    }))
+    const outside = path => ({ path, external: true })
+    builder.onResolve({ filter: new RegExp(`^(${heavy.join('|')})$`) }, ({ path }) => outside(`./vendor/${path}.cjs`))
+    builder.onResolve({ filter: /^(\.\.?\/)+online\.js$/ }, () => outside('./online.cjs'))
   },
 }
 
@@ -54,17 +46,33 @@ const withoutChildProcess = {
   },
 }
 
-await build({
-  ...common,
-  entryPoints: ['packages/cli/src/entry.ts'],
-  outfile: `${out}/keytool.cjs`,
-  banner: { js: '#!/usr/bin/env node' },
-  plugins: [besideUs, withoutChildProcess],
-  external,
-  // Half the text to parse is some milliseconds of every start.
-  minify: true,
-})
-await chmod(`${out}/keytool.cjs`, 0o755)
+await rm(fresh, { recursive: true, force: true })
+
+for (const name of heavy) {
+  await build({
+    ...common,
+    stdin: { contents: `export { default } from '${name}'`, resolveDir: 'packages/cli' },
+    outfile: `${fresh}/vendor/${name}.cjs`,
+    // What node gives as the default import of a CommonJS file is all that the file exports.
+    footer: { js: 'module.exports = module.exports.default' },
+  })
+}
+
+for (const [entry, file, banner] of [
+  ['entry.ts', 'keytool.cjs', '#!/usr/bin/env node'],
+  ['online.ts', 'online.cjs', ''],
+]) {
+  await build({
+    ...common,
+    entryPoints: [`packages/cli/src/${entry}`],
+    outfile: `${fresh}/${file}`,
+    banner: { js: banner },
+    plugins: [besideUs, withoutChildProcess],
+  })
+}
+await chmod(`${fresh}/keytool.cjs`, 0o755)
+await rm(out, { recursive: true, force: true })
+await rename(fresh, out)
 
 const { version } = JSON.parse(await readFile('packages/cli/package.json', 'utf8'))
 console.log(`built keytool ${version}: ${out}/keytool.cjs`)

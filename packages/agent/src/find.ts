@@ -1,5 +1,6 @@
 import { type AgentClient, connectAgent } from './client.js'
 import { pidFileBeside, readPidFile } from './pid-file.js'
+import { isRunning } from './platform/running.js'
 
 export interface FoundAgent {
   readonly socket: string
@@ -36,13 +37,4 @@ export async function findAgent(
   const facts = await readPidFile(pidFile)
   const isCredible = facts?.socket === socket && isRunning(facts.pid)
   return { socket, pid: isCredible ? facts.pid : undefined, since: isCredible ? facts.since : undefined }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }

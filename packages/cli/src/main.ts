@@ -2,11 +2,15 @@ import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import type { Run } from './context.js'
 import { createContext } from './context.js'
 import { exitStatus } from './exit.js'
+import type { OnlineCommand } from './online.js'
 
 interface Entry {
   readonly summary: string
   readonly load: () => Promise<{ run: Run }>
 }
+
+/** A command that needs the agent or the network. They ship as a file of their own: the others start without it. */
+const online = async (name: OnlineCommand) => (await import('./online.js')).onlineCommands[name]()
 
 /** Every command, in the order `--help` shows them. Each file is loaded when its command runs, and only then. */
 const commands: Readonly<Record<string, Entry>> = {
@@ -15,15 +19,15 @@ const commands: Readonly<Record<string, Entry>> = {
   fingerprint: { summary: "print a key's fingerprint", load: () => import('./commands/fingerprint.js') },
   public: { summary: 'print the public half of a key', load: () => import('./commands/public.js') },
   convert: { summary: 'turn a private key into another format', load: () => import('./commands/convert.js') },
-  agent: { summary: 'start, see and stop the agent', load: () => import('./commands/agent.js') },
-  add: { summary: 'load keys into the agent', load: () => import('./commands/add.js') },
-  list: { summary: "list the agent's keys", load: () => import('./commands/list.js') },
-  remove: { summary: 'remove keys from the agent', load: () => import('./commands/remove.js') },
-  lock: { summary: 'lock the agent with a passphrase', load: () => import('./commands/lock.js') },
-  unlock: { summary: 'unlock it again', load: () => import('./commands/unlock.js') },
-  'install-pubkey': { summary: 'put a public key on servers', load: () => import('./commands/install-pubkey.js') },
-  session: { summary: 'save and show sessions', load: () => import('./commands/session.js') },
-  tunnel: { summary: 'hold forwards up', load: () => import('./commands/tunnel.js') },
+  agent: { summary: 'start, see and stop the agent', load: () => online('agent') },
+  add: { summary: 'load keys into the agent', load: () => online('add') },
+  list: { summary: "list the agent's keys", load: () => online('list') },
+  remove: { summary: 'remove keys from the agent', load: () => online('remove') },
+  lock: { summary: 'lock the agent with a passphrase', load: () => online('lock') },
+  unlock: { summary: 'unlock it again', load: () => online('unlock') },
+  'install-pubkey': { summary: 'put a public key on servers', load: () => online('install-pubkey') },
+  session: { summary: 'save and show sessions', load: () => online('session') },
+  tunnel: { summary: 'hold forwards up', load: () => online('tunnel') },
 }
 
 /** Runs the program. Returns the exit status. */
@@ -32,7 +36,7 @@ export async function main(argv: readonly string[], program: string): Promise<nu
   const { say } = context
   try {
     const [name, ...args] = argv
-    if (name === undefined) return (await import('./commands/overview.js')).run([], context)
+    if (name === undefined) return (await online('overview')).run([], context)
     if (name === '--help' || name === '-h' || name === 'help') {
       const asked = args[0] === undefined ? undefined : commands[args[0]]
       if (asked) return (await asked.load()).run(['--help'], context)

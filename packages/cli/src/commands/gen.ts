@@ -104,7 +104,7 @@ export const run: Run = async (args, context) => {
     fingerprint: { sha256: fingerprint(key.publicKey), md5: fingerprint(key.publicKey, 'md5') },
   })
   if (options.add) {
-    const { addToAgent } = await import('../agent-link.js')
+    const { addToAgent } = await (await import('../online.js')).loadAgentLink()
     await addToAgent(key, context)
   }
   say.line(`Next: ${context.name} install-pubkey -i ${say.path(path)} USER@HOST`)

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findAgent, shellUnsetLines } from '@keytool/agent'
+import { isRunning } from '@keytool/agent/platform'
 import { KeytoolError } from '@keytool/keygen'
 import type { Context } from '../../context.js'
 import { type AgentOptions, placeOf, styleOf } from './options.js'
@@ -46,14 +47,13 @@ function parsePid(text: string): number {
 async function end(pid: number): Promise<void> {
   try {
     process.kill(pid, 'SIGTERM')
-    for (let waited = 0; waited < END_LIMIT; waited += 20) {
-      await sleep(20)
-      process.kill(pid, 0)
-    }
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
-    if (code !== 'ESRCH') throw new KeytoolError('failed', `process ${pid} can't be stopped: ${code}`, { cause })
-    return
+    throw new KeytoolError('failed', `process ${pid} can't be stopped: ${code}`, { cause })
   }
-  throw new KeytoolError('failed', `the agent (pid ${pid}) was asked to stop, but still runs`)
+  for (let waited = 0; isRunning(pid); waited += 20) {
+    if (waited >= END_LIMIT)
+      throw new KeytoolError('failed', `the agent (pid ${pid}) was asked to stop, but still runs`)
+    await sleep(20)
+  }
 }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { runAgent } from '@keytool/agent'
@@ -17,23 +17,30 @@ export async function runUnder(words: readonly string[], options: AgentOptions, 
   const { socket, pidFile } = placeOf({ socket: own }, context)
   const agent = await runAgent({ socket, pidFile })
   try {
-    return await new Promise<number>((resolve, reject) => {
-      const child = spawn(program, args, {
-        stdio: 'inherit',
-        env: { ...childEnv, SSH_AUTH_SOCK: socket, SSH_AGENT_PID: String(process.pid) },
-      })
-      // The terminal sends Ctrl-C to both; the program decides what it means. The others come to us alone.
-      process.on('SIGINT', () => {})
-      for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
-      child.once('error', cause => {
-        const code = (cause as NodeJS.ErrnoException).code
-        reject(
-          new KeytoolError(code === 'ENOENT' ? 'not-found' : 'failed', `${program} can't be run: ${code}`, { cause }),
-        )
-      })
-      child.once('close', (status, signal) => resolve(status ?? 128 + (signal ? constants.signals[signal] : 0)))
+    return await runToItsEnd(program, args, {
+      ...childEnv,
+      SSH_AUTH_SOCK: socket,
+      SSH_AGENT_PID: String(process.pid),
     })
   } finally {
     await agent.stop()
   }
+}
+
+function runToItsEnd(program: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  let child: ChildProcess | undefined
+  // The terminal sends Ctrl-C to both, and the program decides what it means. The others come to us alone. Handled before
+  // there is a program, so that no signal ends us between its start and the handler.
+  process.on('SIGINT', () => {})
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child?.kill(signal))
+  return new Promise((resolve, reject) => {
+    child = spawn(program, args, { stdio: 'inherit', env })
+    child.once('error', cause => {
+      const code = (cause as NodeJS.ErrnoException).code
+      reject(
+        new KeytoolError(code === 'ENOENT' ? 'not-found' : 'failed', `${program} can't be run: ${code}`, { cause }),
+      )
+    })
+    child.once('close', (status, signal) => resolve(status ?? 128 + (signal ? constants.signals[signal] : 0)))
+  })
 }

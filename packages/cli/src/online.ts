@@ -1,0 +1,30 @@
+import type { Run } from './context.js'
+
+export type OnlineCommand =
+  | 'add'
+  | 'agent'
+  | 'install-pubkey'
+  | 'list'
+  | 'lock'
+  | 'overview'
+  | 'remove'
+  | 'session'
+  | 'tunnel'
+  | 'unlock'
+
+/** The commands that talk to the agent or to servers, each loaded when it runs. See `main.ts`. */
+export const onlineCommands: Readonly<Record<OnlineCommand, () => Promise<{ run: Run }>>> = {
+  add: () => import('./commands/add.js'),
+  agent: () => import('./commands/agent.js'),
+  'install-pubkey': () => import('./commands/install-pubkey.js'),
+  list: () => import('./commands/list.js'),
+  lock: () => import('./commands/lock.js'),
+  overview: () => import('./commands/overview.js'),
+  remove: () => import('./commands/remove.js'),
+  session: () => import('./commands/session.js'),
+  tunnel: () => import('./commands/tunnel.js'),
+  unlock: () => import('./commands/unlock.js'),
+}
+
+/** For `gen --add`. */
+export const loadAgentLink = (): Promise<typeof import('./agent-link.js')> => import('./agent-link.js')
