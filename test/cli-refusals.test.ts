@@ -167,7 +167,7 @@ describe('usage', () => {
     [['session'], /session/],
     ...['gen', 'inspect', 'fingerprint', 'public', 'convert', 'session list'].map(command => [
       [...command.split(' '), '--frobnicate'],
-      new RegExp(`unknown option '--frobnicate'[sS]*keytool ${command} --help`),
+      new RegExp(`unknown option '--frobnicate'[\\s\\S]*keytool ${command} --help`),
     ]),
     [['inspect'], /missing.*file/],
     [['fingerprint'], /missing.*file/],

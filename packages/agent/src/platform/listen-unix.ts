@@ -4,7 +4,7 @@ import type { Server } from 'node:net'
 import { dirname } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 import { makeFolder } from './files.js'
-import type { Listener, ListenOptions } from './listen.js'
+import type { Listener, ListenOptions } from './listener.js'
 import { probeSocket } from './probe.js'
 import { prepareStart } from './start-lock.js'
 

@@ -1,6 +1,6 @@
 import type { Server } from 'node:net'
 import { KeytoolError } from '@keytool/keygen'
-import type { Listener, ListenOptions } from './listen.js'
+import type { Listener, ListenOptions } from './listener.js'
 
 /**
  * A named pipe. Its name is free again the moment its owner ends, and opening it a second time fails, so there is
