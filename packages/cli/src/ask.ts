@@ -42,37 +42,42 @@ export async function askSecret(prompt: string, hint: string, context: Context, 
   }
   const answer = await prompted<string>(
     mayShow ? { type: 'input', message: safe } : { type: 'password', message: safe, mask: '•', toggleMask: false },
+    context,
   )
   return Buffer.from(answer, 'utf8')
 }
 
 /** A question, mostly with a default that is right for most. Asked on the terminal only. */
-export async function askText(message: string, fallback?: string): Promise<string> {
-  return prompted<string>({
+export async function askText(message: string, context: Context, fallback?: string): Promise<string> {
+  const question = {
     type: 'input',
     message: showForeign(message),
     ...(fallback !== undefined && { default: fallback }),
-  })
+  }
+  return prompted<string>(question, context)
 }
 
 /** Yes or no. Enter alone means no. */
-export async function askYes(message: string): Promise<boolean> {
-  return prompted<boolean>({ type: 'confirm', message: showForeign(message), default: false })
+export async function askYes(message: string, context: Context): Promise<boolean> {
+  return prompted<boolean>({ type: 'confirm', message: showForeign(message), default: false }, context)
 }
 
 /** One of several. */
 export async function askChoice<T extends string>(
   message: string,
   choices: readonly { value: T; name: string }[],
+  context: Context,
 ): Promise<T> {
-  return prompted<T>({ type: 'select', message, choices: [...choices] })
+  return prompted<T>({ type: 'select', message, choices: [...choices] }, context)
 }
 
 /**
  * One question by inquirer, on stderr, so that stdout stays clean for data. The library takes 100 ms to load, so only
  * those who are asked pay for it.
  */
-async function prompted<T>(question: Record<string, unknown>): Promise<T> {
+async function prompted<T>(question: Record<string, unknown>, { say }: Context): Promise<T> {
+  // The library looks at the environment alone.
+  if (!say.colourful) process.env['NO_COLOR'] = '1'
   const { default: inquirer } = await import('inquirer')
   const ask = inquirer.createPromptModule({ output: process.stderr })
   try {

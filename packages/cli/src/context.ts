@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { type Environment, type Places, places } from '@keytool/agent/platform'
+import { type Environment, findHome, type Places, places } from '@keytool/agent/platform'
 import { Say } from './say.js'
 
 /** All that a command may know of the world around it. Tests hand in their own. */
@@ -20,13 +20,27 @@ export type Run = (args: readonly string[], context: Context) => Promise<number>
 /** @param program path of the running program; its name decides what texts call it */
 export function createContext(program: string): Context {
   const name = /(^|[\\/])ssh-keytool(\.\w+)?$/.test(process.argv[1] ?? '') ? 'ssh-keytool' : 'keytool'
-  const where = places()
-  const say = new Say({
+  const { env, stdin, stdout, stderr } = process
+  const say = new Say({ name, home: homeIfKnown(), stdout, stderr, env })
+  let known: Places | undefined
+  return {
     name,
-    home: where.home,
-    stdout: process.stdout,
-    stderr: process.stderr,
-    env: process.env,
-  })
-  return { name, env: process.env, places: where, stdin: process.stdin, say, program }
+    env,
+    // Looked up when it is needed: --help works for somebody without a home, too.
+    get places() {
+      known ??= places()
+      return known
+    },
+    stdin,
+    say,
+    program,
+  }
+}
+
+function homeIfKnown(): string {
+  try {
+    return findHome()
+  } catch {
+    return ''
+  }
 }

@@ -1,14 +1,22 @@
 import { main } from './main.js'
 
-// A reader that goes away (`keytool list | head -1`) is no error of ours; what else was to be written no longer matters.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-    process.exitCode ??= 0
-  })
-}
+/** Set when what was asked for could not be written. */
+let lost = false
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // A reader that goes away (`keytool list | head -1`) has what it wanted. Everything else, a full disk say, is a failure.
+  if (error.code === 'EPIPE' || lost) return
+  lost = true
+  process.stderr.write(`keytool: the output can't be written: ${error.code}\n`)
+})
+// Nobody is left to be told.
+process.stderr.on('error', () => {})
 
 // The bundle is CommonJS, where __filename is this very file, links resolved.
 main(process.argv.slice(2), __filename).then(status => {
   process.exitCode = status
+})
+
+process.on('exit', () => {
+  if (lost) process.exitCode ||= 1
 })

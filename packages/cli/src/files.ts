@@ -1,14 +1,13 @@
 import { access } from 'node:fs/promises'
 import { readWhole } from '@keytool/agent/platform'
 import {
-  detectFormat,
+  detectPrivate,
   type ErrorCode,
   inspectKeys,
   isKeytoolError,
   KeytoolError,
   type PrivateKey,
   type PublicKey,
-  readPrivateKey,
   readPublicLines,
 } from '@keytool/keygen'
 import { askSecret, hasTerminal, readSecretFile } from './ask.js'
@@ -18,21 +17,21 @@ import { describeProtection } from './protection.js'
 /** How often a passphrase may be tried at a prompt. */
 const TRIES = 3
 
-/** Runs `work` on a file's bytes; an error in them names the file. */
+/** Runs `work` on a file's bytes; an error about them names the file. */
 export async function withFile<T>(path: string, work: (bytes: Buffer) => T | Promise<T>): Promise<T> {
   const bytes = await readWhole(path)
-  try {
-    return await work(bytes)
-  } catch (error) {
-    throw naming(path, error)
-  }
+  return naming(path, () => work(bytes))
 }
 
-/** An error that speaks of bytes gets the name of the file they came from. */
-export function naming(path: string, error: unknown): unknown {
-  if (!isKeytoolError(error) || !speaksOfBytes.has(error.code) || error.message.includes(path)) return error
-  const { code, message, reason, hint, offset, cause } = error
-  return new KeytoolError(code, `${path}: ${message}`, { ...defined({ reason, hint, offset }), cause })
+/** Runs `work`, which reads the bytes of a file: an error that speaks of bytes gets the file's name. */
+async function naming<T>(path: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!isKeytoolError(error) || !speaksOfBytes.has(error.code)) throw error
+    const { code, message, reason, hint, offset, cause } = error
+    throw new KeytoolError(code, `${path}: ${message}`, { ...defined({ reason, hint, offset }), cause })
+  }
 }
 
 const speaksOfBytes: ReadonlySet<ErrorCode> = new Set(['damaged', 'unsupported', 'secret-needed', 'usage'])
@@ -48,26 +47,24 @@ export interface Opened {
 }
 
 /** A private key from a file of any format, its passphrase taken from where cli.md says, asked for up to three times. */
-export function openKey(path: string, unlocking: Unlocking, context: Context): Promise<Opened> {
-  return withFile(path, async bytes => {
-    // A public or foreign file should say so before anybody is asked for a passphrase.
-    if (inspectKeys(bytes)[0]?.kind !== 'private') return { key: await readPrivateKey(bytes) }
-    const format = detectFormat(bytes)
-    const facts = format.inspect(bytes)
-    if (!facts.encrypted) return { key: await format.read(bytes) }
-    const tries = unlocking.passphraseFile === undefined && hasTerminal(context) ? TRIES : 1
-    for (let left = tries - 1; ; left--) {
-      const passphrase = await passphraseFor(path, unlocking, context)
-      try {
-        return { key: await format.read(bytes, { passphrase }), passphrase }
-      } catch (error) {
-        passphrase.fill(0)
-        if (!isKeytoolError(error) || error.code !== 'secret-wrong') throw error
-        if (left === 0) throw wrongPassphrase(path, `${format.title}, ${describeProtection(facts)}`, error)
-        context.say.prompt(`wrong passphrase, ${left === 1 ? 'one try' : `${left} tries`} left`)
-      }
+export async function openKey(path: string, unlocking: Unlocking, context: Context): Promise<Opened> {
+  const bytes = await readWhole(path)
+  // A public or foreign file says so before anybody is asked for a passphrase.
+  const format = await naming(path, () => detectPrivate(bytes))
+  const facts = await naming(path, () => format.inspect(bytes))
+  if (!facts.encrypted) return { key: await naming(path, () => format.read(bytes)) }
+  const tries = unlocking.passphraseFile === undefined && hasTerminal(context) ? TRIES : 1
+  for (let left = tries - 1; ; left--) {
+    const passphrase = await passphraseFor(path, unlocking, context)
+    try {
+      return { key: await naming(path, () => format.read(bytes, { passphrase })), passphrase }
+    } catch (error) {
+      passphrase.fill(0)
+      if (!isKeytoolError(error) || error.code !== 'secret-wrong') throw error
+      if (left === 0) throw wrongPassphrase(path, `${format.title}, ${describeProtection(facts)}`, error)
+      context.say.prompt(`wrong passphrase, ${left === 1 ? 'one try' : `${left} tries`} left`)
     }
-  })
+  }
 }
 
 function passphraseFor(path: string, { passphraseFile }: Unlocking, context: Context): Promise<Buffer> {
@@ -94,11 +91,18 @@ export function publicHalf(path: string): Promise<PublicKey> {
   })
 }
 
-/** The key with the comment that ssh-keygen would show: of the `.pub` beside it where there is one, else its own. */
-export async function withCommentBeside(path: string, key: PublicKey): Promise<PublicKey> {
+/**
+ * The key with the comment of the `.pub` beside it, where there is one and it is this key's.
+ * @param nameless what a `.pub` without a comment counts for; default: the key's own
+ */
+export async function withCommentBeside(
+  path: string,
+  key: PublicKey,
+  nameless: string = key.comment,
+): Promise<PublicKey> {
   try {
     const [beside] = readPublicLines(await readWhole(`${path}.pub`))
-    return beside?.equals(key) && beside.comment ? beside : key
+    return beside?.equals(key) ? key.withComment(beside.comment || nameless) : key
   } catch {
     // A `.pub` that is missing or damaged changes nothing about the key itself.
     return key

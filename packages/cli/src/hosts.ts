@@ -47,7 +47,7 @@ function askAbout(context: Context): ConfirmHost {
     say.prompt(randomart(key))
     if (otherNames.length > 0) say.prompt(`the same key is known as ${otherNames.slice(0, 5).join(', ')}`)
     for (;;) {
-      const answer = (await askText('Is that right? (yes/no/[fingerprint])')).trim()
+      const answer = (await askText('Is that right? (yes/no/[fingerprint])', context)).trim()
       if (answer === 'no') return false
       if (answer === 'yes' || matches(answer, unknown)) return true
       say.prompt(

@@ -36,6 +36,9 @@ export async function main(argv: readonly string[], program: string): Promise<nu
   const { say } = context
   try {
     const [name, ...args] = argv
+    // Whoever wants JSON wants it of an error on a line that can't be read, too.
+    const end = argv.indexOf('--')
+    say.configure({ json: argv.slice(0, end < 0 ? argv.length : end).includes('--json') })
     if (name === undefined) return (await online('overview')).run([], context)
     if (name === '--help' || name === '-h' || name === 'help') {
       const asked = args[0] === undefined ? undefined : commands[args[0]]

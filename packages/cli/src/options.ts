@@ -55,8 +55,6 @@ export function parse<O extends object>(
     const { code, message } = error as CommanderError
     if (code === 'commander.helpDisplayed') return undefined
     if (!code?.startsWith('commander.')) throw error
-    // --json may stand anywhere on a line that can't be read; its author wants the error in that form too.
-    say.configure({ json: args.includes('--json') })
     throw new KeytoolError('usage', plain(message), { hint: `${context.name} ${usage.command} --help`, cause: error })
   }
   const options = command.opts<O & { json?: boolean; quiet?: boolean; color?: boolean }>()
@@ -73,10 +71,14 @@ export function wholeNumber(text: string, name: string, min: number, max: number
   return value
 }
 
-/** commander's message in our voice: one line, no `error:` in front, no full stop. */
+/**
+ * commander's message in our voice: one line, no `error:` in front, no full stop. What follows a `=` is left out: it may
+ * be a secret that somebody thought could be given there.
+ */
 function plain(message: string): string {
   return message
     .replace(/^error: /, '')
+    .replace(/('-[^'=]*)=.*'/s, "$1'")
     .replace(/\s*\n\s*/g, ' ')
     .replace(/\.$/, '')
 }

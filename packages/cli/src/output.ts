@@ -18,11 +18,15 @@ export async function writeResult(bytes: Uint8Array, { path, mode, force }: Outp
   try {
     await writeWhole(path, bytes, { mode, replace: force })
   } catch (error) {
-    if (!isKeytoolError(error) || error.code !== 'exists') throw error
-    throw new KeytoolError('exists', error.message, {
-      reason: 'nothing was written',
-      hint: 'to replace it: --force',
-      cause: error,
-    })
+    throw isKeytoolError(error) && error.code === 'exists' ? alreadyThere(path, error) : error
   }
+}
+
+/** A file that is in the way, and what to do about it. */
+export function alreadyThere(path: string, cause?: unknown): KeytoolError {
+  return new KeytoolError('exists', `${path} is there already`, {
+    reason: 'nothing was written',
+    hint: 'to replace it: --force',
+    cause,
+  })
 }

@@ -1,4 +1,5 @@
 import type { KdfFacts, KeyFacts } from '@keytool/keygen'
+import { count } from './text.js'
 
 /** How a key file is protected, as people read it: `aes256-ctr, bcrypt 24 rounds`. */
 export function describeProtection({ encrypted, cipher, kdf }: Pick<KeyFacts, 'encrypted' | 'cipher' | 'kdf'>): string {
@@ -7,7 +8,7 @@ export function describeProtection({ encrypted, cipher, kdf }: Pick<KeyFacts, 'e
 }
 
 function describeKdf({ name, rounds, memory, passes, parallelism }: KdfFacts): string {
-  if (rounds !== undefined) return `${name} ${rounds} rounds`
+  if (rounds !== undefined) return `${name} ${count(rounds, 'round')}`
   if (memory === undefined) return name
-  return `${name} ${memory / 1024} MiB ${passes} passes${parallelism === 1 ? '' : ` ${parallelism} lanes`}`
+  return `${name} ${memory / 1024} MiB ${count(passes ?? 0, 'pass', 'passes')}${parallelism === 1 ? '' : ` ${parallelism} lanes`}`
 }

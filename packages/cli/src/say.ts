@@ -64,7 +64,7 @@ export class Say {
 
   /** Facts for programs: one JSON value on stdout, with `--json` only. */
   facts(value: unknown): void {
-    if (this.#json) this.#options.stdout.write(`${JSON.stringify(value)}\n`)
+    if (this.#json) this.#options.stdout.write(`${toJson(value)}\n`)
   }
 
   /** Something done: `✓ text` for people. */
@@ -95,6 +95,19 @@ export class Say {
     return this.#colour && stream.isTTY === true ? `\u001b[${colours[colour]}m${text}\u001b[0m` : text
   }
 
+  /** Whether colours may be used at all; each stream still has to be a terminal. */
+  get colourful(): boolean {
+    return this.#colour
+  }
+
+  /** A path as a word of a line to type. */
+  word(path: string): string {
+    const shown = this.path(path)
+    // What begins with ~ by itself is a name, not the home folder.
+    if (/^~?[\w@%+=:,./-]+$/.test(shown) && !path.startsWith('~')) return shown
+    return `'${showForeign(path, MAX_PATH).replaceAll("'", "'\\''")}'`
+  }
+
   /** A path as people read it: from `~`, escaped. */
   path(path: string): string {
     return showForeign(shortenPath(path, this.#options.home), MAX_PATH)
@@ -109,13 +122,28 @@ export class Say {
     const reason = known ? error.reason : undefined
     const hint = known ? error.hint : 'please report this, with the command you ran'
     if (this.#json) {
-      stderr.write(`${JSON.stringify({ error: { code, message, reason, hint } })}\n`)
+      stderr.write(`${toJson({ error: { code, message, reason, hint: hint && this.#named(hint) } })}\n`)
       return
     }
     const clean = (text: string) => showForeign(shortenPath(text, home), MAX_PATH)
     const lines = [`${this.paint('red', `${this.name}:`, stderr)} ${clean(message)}`]
     if (reason) lines.push(`  ${clean(reason)}`)
-    if (hint) lines.push(`  ${clean(hint)}`)
+    if (hint) lines.push(`  ${clean(this.#named(hint))}`)
     stderr.write(`${lines.join('\n')}\n`)
   }
+
+  /** The libraries say `keytool list`; whoever was called ssh-keytool has to say that. */
+  #named(hint: string): string {
+    return hint.replace(/\bkeytool(?= [a-z])/g, this.name)
+  }
+}
+
+/** JSON in which nothing stands raw that a terminal could act on. It means the same. */
+function toJson(value: unknown): string {
+  return JSON.stringify(value).replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, characters =>
+    Array.from(
+      { length: characters.length },
+      (_, i) => `\\u${characters.charCodeAt(i).toString(16).padStart(4, '0')}`,
+    ).join(''),
+  )
 }

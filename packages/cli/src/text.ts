@@ -6,8 +6,8 @@ export function shortenPath(text: string, home: string): string {
 }
 
 /** `2 keys`, `1 key`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
+export function count(number: number, noun: string, many: string = `${noun}s`): string {
+  return `${number} ${number === 1 ? noun : many}`
 }
 
 /** Rows with their columns lined up, two spaces between. Lines without trailing blanks. */

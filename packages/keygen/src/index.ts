@@ -9,6 +9,7 @@ export type { KdfFacts, KeyFacts, KeyFormat, ReadOptions, WriteOptions } from '.
 export { readPublicLines, writePublicLine } from './formats/public-line.js'
 export {
   detectFormat,
+  detectPrivate,
   formatOfOption,
   type Inspected,
   inspectKeys,
@@ -26,5 +27,6 @@ export {
   type SignOptions,
 } from './key.js'
 export { defaultLimits, type Limits } from './protect/caps.js'
+export { type Cipher, ciphers } from './protect/ciphers.js'
 export { randomart } from './randomart.js'
 export { bitLength, MAX_STRING, Reader, stripZeros, Writer } from './wire.js'

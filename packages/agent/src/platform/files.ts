@@ -1,6 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, link, mkdir, open, realpath, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import {
+  type FileHandle,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 
 /** Far above any key, session or known_hosts file; what is larger is not one. In bytes. */
@@ -11,6 +23,7 @@ const MAX_FILE = 16 * 1024 * 1024
  * @throws KeytoolError `not-found`; `damaged` for a folder or an empty or huge file; `failed` when it can't be read
  */
 export async function readWhole(path: string, cap: number = MAX_FILE): Promise<Buffer> {
+  if (path === '') throw new KeytoolError('usage', 'the name of a file is empty')
   const file = await open(path, 'r').catch(error => {
     throw explain(error, path, 'read')
   })
@@ -27,7 +40,7 @@ export async function readWhole(path: string, cap: number = MAX_FILE): Promise<B
     }
     return Buffer.concat(parts)
   } catch (error) {
-    throw error instanceof KeytoolError ? error : explain(error, path, 'read')
+    throw explain(error, path, 'read')
   } finally {
     await file.close()
   }
@@ -56,27 +69,123 @@ export interface WriteOptions {
  * @throws KeytoolError `exists` when it is there and may not be replaced; `failed` when it can't be written
  */
 export async function writeWhole(path: string, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
-  const { mode = 0o600, replace = false } = options
+  await writeTogether([{ path, bytes, ...options }])
+}
+
+/**
+ * Writes several files that belong together. All are complete on disk before the first one takes its name, so that what
+ * can go wrong has gone wrong before anything was replaced.
+ * @throws as {@link writeWhole}
+ */
+export async function writeTogether(
+  files: readonly (WriteOptions & { path: string; bytes: Uint8Array })[],
+): Promise<void> {
+  const staged: Staged[] = []
+  const placed: Staged[] = []
   try {
-    const target = replace ? await realpath(path).catch(() => path) : path
-    await makeFolder(dirname(target))
-    const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`)
-    try {
-      const file = await open(temporary, 'wx', mode)
-      await fillAndClose(file, bytes, mode)
-      await (replace ? rename(temporary, target) : moveToNew(temporary, target))
-      await syncFolder(dirname(target))
-    } finally {
-      await rm(temporary, { force: true })
+    for (const { path, bytes, ...options } of files) staged.push(await stage(path, bytes, options))
+    for (const each of staged) {
+      await place(each)
+      placed.push(each)
     }
   } catch (error) {
+    // What is new goes again; what was replaced can't come back, which is why all was ready before.
+    for (const { target, replace } of placed) if (!replace) await rm(target, { force: true })
+    throw error
+  } finally {
+    for (const { temporary } of staged) await rm(temporary, { force: true })
+  }
+}
+
+interface Staged {
+  /** As the caller named it, for errors. */
+  readonly path: string
+  /** What takes the file: the end of the links. */
+  readonly target: string
+  readonly temporary: string
+  readonly replace: boolean
+}
+
+async function stage(
+  path: string,
+  bytes: Uint8Array,
+  { mode = 0o600, replace = false }: WriteOptions,
+): Promise<Staged> {
+  if (path === '') throw new KeytoolError('usage', 'the name of a file is empty')
+  const target = replace ? await followLinks(path) : path
+  const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    await makeEach(dirname(target))
+    const there = await lstat(target).catch(() => undefined)
+    if (there && !replace) throw alreadyThere(path)
+    if (there?.isDirectory()) throw new KeytoolError('failed', `${path} can't be written: it is a folder`)
+    const file = await open(temporary, 'wx', mode)
+    await fillAndClose(file, bytes, mode)
+    return { path, target, temporary, replace }
+  } catch (error) {
+    // A name too long to be written is too long to be removed, too.
+    await rm(temporary, { force: true }).catch(() => undefined)
     throw explain(error, path, 'written')
   }
 }
 
-/** Makes a folder and its parents, 0700. One that is there is left as it is. */
+async function place({ path, target, temporary, replace }: Staged): Promise<void> {
+  try {
+    await (replace ? rename(temporary, target) : moveToNew(temporary, target))
+    await syncFolder(dirname(target))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw alreadyThere(path, error)
+    throw explain(error, path, 'written')
+  }
+}
+
+/** Where the links end, even if nothing is there yet. */
+async function followLinks(path: string, left = 40): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch (error) {
+    const next = await readlink(path).catch(() => undefined)
+    if (next === undefined) return path
+    if (left === 0) throw explain(error, path, 'written')
+    return followLinks(resolve(dirname(path), next), left - 1)
+  }
+}
+
+/**
+ * Makes a folder and its parents, 0700. One that is there is left as it is.
+ *
+ * Walks by itself: node's own recursive form never ends where a file system refuses a new entry with ENOENT, as /proc does.
+ * @throws KeytoolError `failed`
+ */
 export async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
+  try {
+    await makeEach(path)
+  } catch (error) {
+    throw explain(error, path, 'made')
+  }
+}
+
+async function makeEach(path: string, mayClimb = true): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' && mayClimb && dirname(path) !== path) {
+      await makeEach(dirname(path))
+      return makeEach(path, false)
+    }
+    if ((await stat(path).catch(() => undefined))?.isDirectory()) return
+    throw code === 'EEXIST' ? Object.assign(new Error('not a folder'), { code: 'ENOTDIR' }) : error
+  }
+}
+
+/** The names in a folder, sorted. Throws `not-found` or `failed`. */
+export async function listFolder(path: string): Promise<string[]> {
+  try {
+    return (await readdir(path)).sort()
+  } catch (error) {
+    throw explain(error, path, 'read')
+  }
 }
 
 /** Gives the file its name unless something has it: link refuses that in one step, where rename would not. */
@@ -118,19 +227,24 @@ const causes: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the quota is used up',
   EROFS: 'the file system is read-only',
+  ENOENT: 'the folder it should be in is not there',
   ENOTDIR: 'a part of the path is not a folder',
   ELOOP: 'too many links on the way',
   ENAMETOOLONG: 'the name is too long',
 }
 
-function explain(error: unknown, path: string, what: 'read' | 'written'): KeytoolError {
+function explain(error: unknown, path: string, what: 'read' | 'written' | 'made'): KeytoolError {
+  if (error instanceof KeytoolError) return error
   const code = String((error as NodeJS.ErrnoException).code)
-  if (code === 'ENOENT' && what === 'read')
+  if (code === 'ENOENT' && what === 'read') {
     return new KeytoolError('not-found', `${path} is not there`, { cause: error })
+  }
   if (code === 'EISDIR' && what === 'read') {
     return new KeytoolError('damaged', `${path} is a folder, not a file`, { cause: error })
   }
-  if (code === 'EEXIST')
-    return new KeytoolError('exists', `${path} is there already`, { reason: 'nothing was written', cause: error })
   return new KeytoolError('failed', `${path} can't be ${what}: ${causes[code] ?? code}`, { cause: error })
+}
+
+function alreadyThere(path: string, cause?: unknown): KeytoolError {
+  return new KeytoolError('exists', `${path} is there already`, { reason: 'nothing was written', cause })
 }

@@ -33,10 +33,9 @@ export async function listenOnSocket(server: Server, path: string, options: List
 
 async function takePlace(server: Server, path: string, options: ListenOptions): Promise<Listener> {
   const folder = dirname(path)
-  await makeFolder(folder).catch(error => {
-    // Something stands there that is no folder: the check says what.
-    if (codeOf(error) !== 'EEXIST') throw error
-  })
+  // Where something stands that is no folder, the check says what.
+  const there = await lstat(folder).catch(() => undefined)
+  if (!there) await makeFolder(folder)
   await checkFolder(folder, options.named ?? false)
   const start = await prepareStart(folder)
   try {

@@ -1,5 +1,6 @@
-import { homedir } from 'node:os'
-import { posix, win32 } from 'node:path'
+import { homedir, userInfo } from 'node:os'
+import { isAbsolute, posix, win32 } from 'node:path'
+import { KeytoolError } from '@keytool/keygen'
 
 /** Where things lie for one user. All paths are absolute. */
 export interface Places {
@@ -18,13 +19,32 @@ export interface Places {
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** @param system node's name of the operating system, such as `linux`, `darwin`, `win32` */
+/**
+ * @param system node's name of the operating system, such as `linux`, `darwin`, `win32`
+ * @throws as {@link findHome}
+ */
 export function places(
   env: Environment = process.env,
   system: string = process.platform,
-  home: string = homedir(),
+  home: string = findHome(),
 ): Places {
   return system === 'win32' ? onWindows(env, home) : onUnix(env, system, home)
+}
+
+/**
+ * The user's home folder: HOME where it is a path, else what the system's list of users says.
+ * @throws KeytoolError `failed` when neither knows one: nothing of ours may land in the current folder instead
+ */
+export function findHome(): string {
+  for (const look of [homedir, () => userInfo().homedir]) {
+    try {
+      const home = look()
+      if (isAbsolute(home)) return home
+    } catch {
+      // No entry in the list of users.
+    }
+  }
+  throw new KeytoolError('failed', 'there is no home folder for this user', { hint: 'set HOME to one' })
 }
 
 function onUnix(env: Environment, system: string, home: string): Places {

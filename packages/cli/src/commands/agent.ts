@@ -3,6 +3,12 @@ import type { Context, Run } from '../context.js'
 import { parse } from '../options.js'
 import type { AgentOptions } from './agent/options.js'
 
+const placeOptions = [
+  ['-s', 'print lines for sh'],
+  ['-c', 'print lines for csh'],
+  ['-a, --socket <path>', 'the agent that listens there, instead of the one at its fixed place'],
+] as const
+
 const usage = {
   command: 'agent',
   takes: '[command...]',
@@ -14,37 +20,55 @@ const usage = {
   ].join('\n'),
   examples: ['agent', 'agent status --json', 'agent -- make deploy'],
   options: [
-    ['-s', 'print lines for sh'],
-    ['-c', 'print lines for csh'],
+    ...placeOptions,
     ['-k', 'stop the agent that SSH_AGENT_PID names, or else ours'],
-    ['-a, --socket <path>', 'listen there instead'],
     ['-D', 'stay in the foreground'],
     ['-d', 'the same, as ssh-agent spells it for debugging'],
   ],
   passThrough: true,
 } as const
 
-type Sub = (options: AgentOptions, context: Context) => Promise<number>
+interface Sub {
+  readonly summary: string
+  readonly load: () => Promise<(options: AgentOptions, context: Context) => Promise<number>>
+}
 
 /** The first word, where it is not a program's name. After `--` it always is one. */
-const subcommands: Readonly<Record<string, () => Promise<Sub>>> = {
-  status: async () => (await import('./agent/status.js')).showStatus,
-  stop: async () => (await import('./agent/stop.js')).stopOurs,
-  install: async () => notYet,
-  uninstall: async () => notYet,
+const subcommands: Readonly<Record<string, Sub>> = {
+  status: {
+    summary: 'Say whether the agent runs, where, and whether this shell asks it.',
+    load: async () => (await import('./agent/status.js')).showStatus,
+  },
+  stop: {
+    summary: 'Stop the agent. Its keys are gone with it.',
+    load: async () => (await import('./agent/stop.js')).stopOurs,
+  },
+  install: { summary: 'Not in this version yet.', load: async () => notYet },
+  uninstall: { summary: 'Not in this version yet.', load: async () => notYet },
 }
 
 export const run: Run = async (args, context) => {
   // `agent status --json`: what follows a sub-command is ours, what follows a program is the program's.
   const [first = '', ...others] = args
-  const sub = Object.hasOwn(subcommands, first) ? await subcommands[first]?.() : undefined
-  const parsed = parse<AgentOptions>(usage, sub ? others : args, context)
+  const sub = Object.hasOwn(subcommands, first) ? subcommands[first] : undefined
+  return sub ? runSub(first, sub, others, context) : runAgentItself(args, context)
+}
+
+async function runSub(
+  name: string,
+  { summary, load }: Sub,
+  args: readonly string[],
+  context: Context,
+): Promise<number> {
+  const command = `agent ${name}`
+  const parsed = parse<AgentOptions>({ command, summary, examples: [command], options: placeOptions }, args, context)
+  return parsed ? (await load())(parsed.options, context) : 0
+}
+
+async function runAgentItself(args: readonly string[], context: Context): Promise<number> {
+  const parsed = parse<AgentOptions>(usage, args, context)
   if (!parsed) return 0
   const { words, options } = parsed
-  if (sub) {
-    if (words.length > 0) throw new KeytoolError('usage', `agent ${first} takes no words`)
-    return sub(options, context)
-  }
   if (options.s && options.c) throw new KeytoolError('usage', '-s and -c contradict each other')
   if (options.k) return (await import('./agent/stop.js')).stopNamed(options, context)
   if (words.length > 0) return (await import('./agent/under.js')).runUnder(words, options, context)
@@ -52,7 +76,7 @@ export const run: Run = async (args, context) => {
   return (await import('./agent/background.js')).startInBackground(options, context)
 }
 
-const notYet: Sub = async () => {
+async function notYet(): Promise<number> {
   throw new KeytoolError('failed', 'this version does not start the agent at login yet', {
     hint: 'put eval "$(keytool agent)" in your shell\'s start-up file',
   })

@@ -1,9 +1,9 @@
-import { formatOfOption, KeytoolError, type WriteOptions } from '@keytool/keygen'
+import { ciphers, formatOfOption, KeytoolError, type WriteOptions } from '@keytool/keygen'
 import type { Context, Run } from '../context.js'
-import { openKey } from '../files.js'
+import { isThere, openKey } from '../files.js'
 import { newPassphrase } from '../new-passphrase.js'
 import { parse, wholeNumber } from '../options.js'
-import { writeResult } from '../output.js'
+import { alreadyThere, writeResult } from '../output.js'
 import { describeProtection } from '../protection.js'
 
 const usage = {
@@ -57,7 +57,8 @@ export const run: Run = async (args, context) => {
     throw new KeytoolError('usage', 'only one secret can come from standard input')
   }
   const format = formatOfOption(options.to)
-  const costs = costsOf(options)
+  const costs = costsOf(options, format.option)
+  await checkFree(options)
   const opened = await openKey(path, options, context)
   const passphrase = await passphraseFor(opened.passphrase, options, context)
   const bytes = await format.write(opened.key, { ...costs, ...(passphrase && { passphrase }) })
@@ -75,10 +76,29 @@ async function passphraseFor(old: Buffer | undefined, options: Options, context:
   return newPassphrase({ file, none: !passphrase }, 'the result', '--new-passphrase-file', context)
 }
 
-function costsOf({ cipher, rounds, argon2, memory, passes, parallel }: Options): WriteOptions {
+/** Which format each option of cost belongs to. */
+const costOptions = [
+  { name: 'cipher', flag: '--cipher', format: 'openssh' },
+  { name: 'rounds', flag: '--rounds', format: 'openssh' },
+  { name: 'argon2', flag: '--argon2', format: 'ppk' },
+  { name: 'memory', flag: '--memory', format: 'ppk' },
+  { name: 'passes', flag: '--passes', format: 'ppk' },
+  { name: 'parallel', flag: '--parallel', format: 'ppk' },
+] as const
+
+function costsOf(options: Options, to: string): WriteOptions {
+  const { cipher, rounds, argon2, memory, passes, parallel } = options
+  const foreign = costOptions.find(({ name, format }) => options[name] !== undefined && format !== to)
+  if (foreign) throw new KeytoolError('usage', `${foreign.flag} belongs to --to ${foreign.format}`)
+  if (cipher !== undefined && !ciphers.some(row => row.name === cipher)) {
+    throw new KeytoolError('usage', `${JSON.stringify(cipher)} is no cipher for keys`, {
+      hint: `one of: ${ciphers.map(row => row.name).join(', ')}`,
+    })
+  }
   const kind = argon2 === undefined ? undefined : kinds[argon2 as keyof typeof kinds]
-  if (argon2 !== undefined && !kind)
+  if (argon2 !== undefined && !kind) {
     throw new KeytoolError('usage', `--argon2 takes id, i or d, not ${JSON.stringify(argon2)}`)
+  }
   return {
     ...(cipher !== undefined && { cipher }),
     ...(rounds !== undefined && { rounds: wholeNumber(rounds, '--rounds', 1, 8192) }),
@@ -89,4 +109,10 @@ function costsOf({ cipher, rounds, argon2, memory, passes, parallel }: Options):
       ...(parallel !== undefined && { parallelism: wholeNumber(parallel, '--parallel', 1, 255) }),
     },
   }
+}
+
+/** A file that is in the way is said before anybody types a passphrase, and before anything is decrypted. */
+async function checkFree({ output, force }: Options): Promise<void> {
+  if (output === undefined || output === '-' || force || !(await isThere(output))) return
+  throw alreadyThere(output)
 }

@@ -33,7 +33,8 @@ export const run: Run = async (args, context) => {
     withFile(path, async bytes => {
       for (const found of inspectKeys(bytes)) {
         if (!found.public) throw new KeytoolError('secret-needed', 'the file hides its public key')
-        const key = found.kind === 'private' ? await withCommentBeside(path, found.public) : found.public
+        // Where the `.pub` beside a private key has no comment, ssh-keygen shows that file's name.
+        const key = found.kind === 'private' ? await withCommentBeside(path, found.public, `${path}.pub`) : found.public
         say.line(showForeign(fingerprintLine(key, hash), Number.POSITIVE_INFINITY))
         if (parsed.options.art) say.line(randomart(key, hash))
         facts.push({

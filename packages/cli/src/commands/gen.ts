@@ -1,7 +1,6 @@
-import { rm } from 'node:fs/promises'
 import { hostname, userInfo } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
-import { makeFolder, writeWhole } from '@keytool/agent/platform'
+import { join, resolve } from 'node:path'
+import { writeTogether } from '@keytool/agent/platform'
 import {
   checkComment,
   fingerprint,
@@ -67,12 +66,12 @@ export const run: Run = async (args, context) => {
   const { say } = context
   const asking = options.type === undefined && hasTerminal(context)
   const format = formatOfOption(options.format ?? 'openssh')
-  const type = asking ? await askChoice('Kind of key', kinds) : typeOf(options)
+  const type = asking ? await askChoice('Kind of key', kinds, context) : typeOf(options)
   // A size that is never made is refused before anything is asked.
   const { bits } = planKey(type, options.bits === undefined ? undefined : wholeNumber(options.bits, '-b', 1, 65536))
   const path = await placeOf(type, format.option, options, asking, context)
   const comment = checkComment(
-    options.comment ?? (asking ? await askText('Comment', defaultComment()) : defaultComment()),
+    options.comment ?? (asking ? await askText('Comment', context, defaultComment()) : defaultComment()),
   )
   const force = await mayReplace([path, `${path}.pub`], options, context)
   const passphrase = await newPassphrase(
@@ -84,7 +83,11 @@ export const run: Run = async (args, context) => {
   if (type === 'rsa' && (bits ?? 0) > 4096) say.note(`making an RSA key of ${bits} bits: this can take minutes`)
   const key = await generate(type, { comment, ...(bits !== undefined && { bits }) })
   const bytes = await format.write(key, passphrase ? { passphrase } : {})
-  await writePair(path, bytes, Buffer.from(writePublicLine(key.publicKey)), force)
+  // Both files or none: a private key without its public half is a puzzle for whoever finds it.
+  await writeTogether([
+    { path, bytes, mode: 0o600, replace: force },
+    { path: `${path}.pub`, bytes: Buffer.from(writePublicLine(key.publicKey)), mode: 0o644, replace: force },
+  ])
 
   const protection = describeProtection(format.inspect(bytes))
   const rows = columns([
@@ -107,7 +110,7 @@ export const run: Run = async (args, context) => {
     const { addToAgent } = await (await import('../online.js')).loadAgentLink()
     await addToAgent(key, context)
   }
-  say.line(`Next: ${context.name} install-pubkey -i ${say.path(path)} USER@HOST`)
+  say.line(`Next: ${context.name} install-pubkey -i ${say.word(path)} USER@HOST`)
   return 0
 }
 
@@ -128,11 +131,12 @@ async function placeOf(
   asking: boolean,
   context: Context,
 ): Promise<string> {
+  if (options.file === '') throw new KeytoolError('usage', 'the name of the file is empty', { hint: '-f FILE' })
   if (options.file !== undefined) return options.file
   const suffix = format === 'openssh' ? '' : `.${format}`
   const fallback = join(context.places.ssh, `id_${type.replace(/-.*/, '')}${suffix}`)
   if (!asking) return fallback
-  const answer = await askText('Where', context.say.path(fallback))
+  const answer = await askText('Where', context, context.say.path(fallback))
   return answer.replace(/^~(?=[\\/])/, context.places.home)
 }
 
@@ -141,25 +145,13 @@ async function mayReplace(paths: readonly string[], options: Options, context: C
   for (const path of paths) {
     if (!(await isThere(path))) continue
     const shown = context.say.path(path)
-    if (hasTerminal(context) && (await askYes(`${shown} is there already. Replace it?`))) return true
+    if (hasTerminal(context) && (await askYes(`${shown} is there already. Replace it?`, context))) return true
     throw new KeytoolError('exists', `${path} is there already`, {
       reason: 'nothing was written',
       hint: 'choose another place with -f, or replace it with --force',
     })
   }
   return false
-}
-
-/** Both files or none: a private key without its public half is a puzzle for whoever finds it. */
-async function writePair(path: string, secret: Buffer, open: Buffer, replace: boolean): Promise<void> {
-  await makeFolder(dirname(resolve(path)))
-  await writeWhole(path, secret, { mode: 0o600, replace })
-  try {
-    await writeWhole(`${path}.pub`, open, { mode: 0o644, replace })
-  } catch (error) {
-    if (!replace) await rm(path, { force: true })
-    throw error
-  }
 }
 
 function defaultComment(): string {

@@ -1,5 +1,6 @@
-import { readdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { listFolder } from '@keytool/agent/platform'
 import {
   fingerprint,
   fingerprintLine,
@@ -28,7 +29,7 @@ export const run: Run = async (args, context) => {
   const facts: object[] = []
   const status = await forEach(parsed.words, context, async word => {
     if (await isFolder(word)) {
-      for (const name of (await readdir(word)).sort()) await inspectInFolder(join(word, name), facts, context)
+      for (const name of await listFolder(word)) await inspectInFolder(join(word, name), facts, context)
     } else {
       await inspectFile(word, facts, context)
     }

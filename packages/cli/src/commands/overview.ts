@@ -10,11 +10,12 @@ export const run: Run = async (_args, context) => {
   const keyFiles = await defaultKeyFiles(context)
   const agent = await openAgentIfThere(context)
   const held = agent && (await agent.list().finally(() => agent.close()))
-  const { sessions } = await new SessionStore(context.places.config).list()
+  const { sessions, broken } = await new SessionStore(context.places.config).list()
+  const names = [...sessions.map(session => session.name), ...broken.map(each => `${each.name} (can't be read)`)]
   const rows = [
     ['keys', keyFiles.length > 0 ? keyFiles.map(path => say.path(path)).join(', ') : 'none with a default name'],
     ['agent', held ? `answers, shows ${count(held.length, 'key')}` : 'none answers'],
-    ['sessions', sessions.length > 0 ? sessions.map(session => session.name).join(', ') : 'none saved'],
+    ['sessions', names.length > 0 ? names.join(', ') : 'none saved'],
   ]
   for (const row of columns(rows)) say.line(row)
   say.line(`Next: ${next(name, keyFiles.length, held?.length, sessions[0]?.name)}    all commands: ${name} --help`)

@@ -1,4 +1,4 @@
-import { KeytoolError, writePublicLine } from '@keytool/keygen'
+import { KeytoolError, type PublicKey, writePublicLine } from '@keytool/keygen'
 import type { Run } from '../context.js'
 import { publicHalf } from '../files.js'
 import { parse } from '../options.js'
@@ -26,6 +26,18 @@ export const run: Run = async (args, context) => {
     })
   }
   const key = await publicHalf(parsed.words[0] ?? '')
-  await writeResult(Buffer.from(writePublicLine(key)), { path: output, mode: 0o644, force }, context)
+  await writeResult(toLine(key), { path: output, mode: 0o644, force }, context)
   return 0
+}
+
+/** A comment that does not fit on one line is the file's fault, not that of whoever asks. */
+function toLine(key: PublicKey): Buffer {
+  try {
+    return Buffer.from(writePublicLine(key))
+  } catch (cause) {
+    throw new KeytoolError('damaged', "the key's comment is no single line of text", {
+      hint: 'ssh-keygen -c gives the key another',
+      cause,
+    })
+  }
 }

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { KeytoolError, showForeign } from '@keytool/keygen'
-import { parseForward, parseTarget, type Session, SessionStore } from '@keytool/tunnel'
+import { formatPlace, parseForward, parseTarget, type Session, SessionStore } from '@keytool/tunnel'
 import type { Context, Run } from '../context.js'
 import { parse, wholeNumber } from '../options.js'
 import { columns } from '../text.js'
@@ -19,22 +19,28 @@ const subcommands: Readonly<Record<string, Sub>> = {
 }
 
 export const run: Run = async (args, context) => {
-  const [name = '--help', ...others] = args
+  const { name: program, say } = context
+  const [name = '', ...others] = args
   const sub = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined
   if (sub) return sub.run(others, context)
   if (name !== '--help' && name !== '-h') {
-    throw new KeytoolError('usage', `session has no ${JSON.stringify(name)}`, {
-      hint: `${context.name} session --help`,
-    })
+    const words = Object.keys(subcommands).join(', ')
+    throw new KeytoolError(
+      'usage',
+      name === '' ? `session takes one of: ${words}` : `session has no ${JSON.stringify(name)}`,
+      {
+        hint: `${program} session --help`,
+      },
+    )
   }
   const rows = columns(
-    Object.entries(subcommands).map(([word, { summary }]) => [`  ${context.name} session ${word}`, summary]),
+    Object.entries(subcommands).map(([word, { summary }]) => [`  ${program} session ${word}`, summary]),
   )
-  context.say.data(
-    `Usage: ${context.name} session ${Object.keys(subcommands).join('|')} [...]\n\n${rows.join('\n')}\n\nExample:\n` +
-      `  ${context.name} session save mail hana@example.com -p 229 -L 1110:localhost:110 -L 1025:localhost:25\n`,
+  say.data(
+    `Usage: ${program} session ${Object.keys(subcommands).join('|')} [...]\n\n${rows.join('\n')}\n\nExample:\n` +
+      `  ${program} session save mail hana@example.com -p 229 -L 1110:localhost:110 -L 1025:localhost:25\n`,
   )
-  return args.length === 0 ? 2 : 0
+  return 0
 }
 
 interface SaveOptions {
@@ -80,6 +86,7 @@ async function save(args: readonly string[], context: Context): Promise<number> 
       hint: `${context.name} session save --help`,
     })
   }
+  if (options.key === '') throw new KeytoolError('usage', "the name of the key's file is empty")
   const target = parseTarget(destination ?? options.host ?? '')
   const user = options.user ?? target.user
   const { charset, key, jump } = options
@@ -162,7 +169,9 @@ function place({ user, host, port }: Session): string {
 /** Checked here as on the way in: a file may have been edited. */
 function forwardsOf({ forwards }: Session): string[] {
   return forwards.local.map(text => {
-    const { port, to } = parseForward('local', text)
-    return `${port} -> ${to.host}:${to.port}`
+    const { bind, port, to } = parseForward('local', text)
+    // An address that was written is shown: it decides who can get in.
+    const listen = bind === undefined ? String(port) : formatPlace(bind, port)
+    return `${listen} -> ${formatPlace(to.host, to.port)}`
   })
 }

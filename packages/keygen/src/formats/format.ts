@@ -64,6 +64,6 @@ export interface KeyFormat {
   inspect(bytes: Buffer): KeyFacts
   /** Throws `secret-needed`, `secret-wrong`, `damaged` or `unsupported`. */
   read(bytes: Buffer, options?: ReadOptions): Promise<PrivateKey>
-  /** Throws `unsupported` for a key the format can't hold, `usage` for options out of range. */
+  /** Throws `unsupported` for a key the format can't hold or a cipher nobody knows, `usage` for options out of range. */
   write(key: PrivateKey, options?: WriteOptions): Promise<Buffer>
 }

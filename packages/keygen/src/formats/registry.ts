@@ -49,12 +49,18 @@ export function inspectKeys(bytes: Buffer): Inspected[] {
   return readPublicLines(bytes).map(key => ({ kind: 'public', format: 'openssh', public: key }))
 }
 
-/** A private key from a file of any known format. Throws `secret-needed`, `secret-wrong`, `damaged`, `unsupported`. */
-export async function readPrivateKey(bytes: Buffer, options?: ReadOptions): Promise<PrivateKey> {
-  if (looksLikePublicLines(bytes)) {
+/** Like {@link detectFormat}, but says so when it is a public key. */
+export function detectPrivate(bytes: Buffer): KeyFormat {
+  const format = keyFormats.find(row => row.detect(bytes))
+  if (!format && looksLikePublicLines(bytes)) {
     throw new KeytoolError('unsupported', 'that is a public key; the private one is needed here')
   }
-  return detectFormat(bytes).read(bytes, options)
+  return format ?? detectFormat(bytes)
+}
+
+/** A private key from a file of any known format. Throws `secret-needed`, `secret-wrong`, `damaged`, `unsupported`. */
+export async function readPrivateKey(bytes: Buffer, options?: ReadOptions): Promise<PrivateKey> {
+  return detectPrivate(bytes).read(bytes, options)
 }
 
 function notRecognised(bytes: Buffer): KeytoolError {

@@ -97,6 +97,8 @@ function checkForwards(value: unknown): void {
 
 function checkCharset(charset: string): string {
   try {
+    // TextDecoder itself would overlook blanks and newlines around a name.
+    if (!/^[\w.:-]+$/.test(charset)) throw new RangeError('no name')
     new TextDecoder(charset)
     return charset
   } catch (cause) {

@@ -31,7 +31,7 @@ export function parseTarget(text: string): Target {
       ...(port !== undefined && { port: checkPort(Number(port)) }),
     }
   } catch (cause) {
-    throw bad(text, cause instanceof KeytoolError ? cause.message : String(cause))
+    throw bad(text, cause instanceof KeytoolError ? cause.message : String(cause), cause)
   }
 }
 
@@ -83,9 +83,11 @@ function decode(text: string, part: string): string {
   }
 }
 
-function bad(text: string, reason: string): KeytoolError {
+function bad(text: string, reason: string, cause?: unknown): KeytoolError {
+  const hint = cause instanceof KeytoolError ? cause.hint : undefined
   return new KeytoolError('usage', `${JSON.stringify(showForeign(text, 80))} is no destination`, {
     reason,
-    hint: 'it is written [USER@]HOST or ssh://[USER@]HOST[:PORT]',
+    hint: hint ?? 'it is written [USER@]HOST or ssh://[USER@]HOST[:PORT]',
+    cause,
   })
 }

@@ -1,0 +1,343 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { jest } from '@jest/globals'
+import { succeed, takeSnapshot } from './cli-fixture.js'
+import { type Home, temporaryHome } from './world/home.js'
+import { peerPath } from './world/peers.js'
+import { keytoolPath, runOrThrow } from './world/run.js'
+import { openTerminal, type Terminal } from './world/terminal.js'
+
+// What people see: questions, hidden passphrases, marks and colour, and Ctrl-C.
+
+jest.setTimeout(60_000)
+
+// Letters that nothing else on the screen has.
+const SECRET = 'жщъ-ŵẑ-phrase'
+
+let home: Home
+let terminal: Terminal | undefined
+const at = (name: string) => join(home.path, name)
+
+beforeEach(async () => {
+  home = await temporaryHome()
+})
+afterEach(async () => {
+  await terminal?.close()
+  terminal = undefined
+  await home.dispose()
+})
+
+async function open(args: readonly string[], env: Record<string, string> = {}): Promise<Terminal> {
+  const command = [process.execPath, keytoolPath, ...args]
+  terminal = await openTerminal(command, { env: { ...home.env, ...env }, cwd: home.path, cols: 120 })
+  return terminal
+}
+
+async function expectNeverShown(on: Terminal, secret = SECRET): Promise<void> {
+  const written = await on.transcript()
+  expect(written).not.toContain(secret)
+  for (const letter of new Set(secret.match(/[^\x20-\x7e]/gu) ?? [])) expect(written).not.toContain(letter)
+}
+
+/** The questions of `gen`, in their order, and what answers each. */
+const questions: readonly (readonly [asks: RegExp, answer: string])[] = [
+  [/Kind of key/, '\r'],
+  [/Where/, '\r'],
+  [/Comment/, '\r'],
+  [/passphrase for/i, `${SECRET}\r`],
+  [/once more/i, `${SECRET}\r`],
+]
+
+describe('gen asks what it was not told', () => {
+  test('and Enter is the right answer to all but the passphrase', async () => {
+    const on = await open(['gen'])
+    for (const [asks, answer] of questions) {
+      await on.waitFor(asks)
+      await on.type(answer)
+    }
+    expect(await on.exitStatus()).toBe(0)
+    const screen = await on.screen()
+    expect(screen).toMatch(/✓ private key {2}~\/\.ssh\/id_ed25519 +OpenSSH, aes256-ctr, bcrypt 24 rounds/)
+    expect(screen).toMatch(/✓ public key {3}~\/\.ssh\/id_ed25519\.pub/)
+    expect(screen).toMatch(/256 SHA256:\S{43} \S+@\S+ \(ED25519\)/)
+    expect(screen).toMatch(/Next: keytool install-pubkey/)
+    await expectNeverShown(on)
+    await runOrThrow(peerPath('ssh-keygen'), ['-y', '-P', SECRET, '-f', at('.ssh/id_ed25519')])
+  })
+
+  test('the kind by arrow keys, the rest as typed', async () => {
+    const on = await open(['gen'])
+    await on.waitFor(/Ed25519[\s\S]*RSA 3072[\s\S]*ECDSA 256/)
+    await on.press('Down')
+    await on.press('Down')
+    await on.type('\r')
+    await on.waitFor(/Where.*~\/\.ssh\/id_ecdsa/)
+    await on.type('~/work key\r')
+    await on.waitFor(/Comment/)
+    await on.type('a label with spaces\r')
+    await on.waitFor(/passphrase for ~\/work key/)
+    await on.type(`${SECRET}\r`)
+    await on.waitFor(/once more/)
+    await on.type(`${SECRET}\r`)
+    expect(await on.exitStatus()).toBe(0)
+    expect(await readFile(at('work key.pub'), 'utf8')).toMatch(/^ecdsa-sha2-nistp256 \S+ a label with spaces\n$/)
+    await expectNeverShown(on)
+  })
+
+  test('nothing but the passphrase with -t, and nothing at all with --no-passphrase as well', async () => {
+    const on = await open(['gen', '-t', 'ed25519'])
+    await on.waitFor(/passphrase for ~\/\.ssh\/id_ed25519/)
+    expect(await on.screen()).not.toMatch(/Kind|Where|Comment/)
+    await on.close()
+    const other = await open(['gen', '-t', 'ed25519', '--no-passphrase'])
+    expect(await other.exitStatus()).toBe(0)
+  })
+
+  test('two entries that differ are asked again', async () => {
+    const on = await open(['gen', '-t', 'ed25519', '-f', 'key'])
+    await on.waitFor(/passphrase for/)
+    await on.type(`${SECRET}\r`)
+    await on.waitFor(/once more/)
+    await on.type('something else\r')
+    await on.waitFor(/differ/)
+    // The question stands there once more, below the answered one.
+    await on.waitFor(/differ[\s\S]*passphrase for/)
+    expect(await readdir(home.path)).toEqual(['.ssh', 'run'])
+    await on.type(`${SECRET}\r`)
+    await on.waitFor(/differ[\s\S]*once more/)
+    await on.type(`${SECRET}\r`)
+    expect(await on.exitStatus()).toBe(0)
+    await runOrThrow(peerPath('ssh-keygen'), ['-y', '-P', SECRET, '-f', at('key')])
+    await expectNeverShown(on)
+  })
+
+  test('an empty passphrase is refused: 5', async () => {
+    const before = await takeSnapshot(home.path)
+    const on = await open(['gen', '-t', 'ed25519'])
+    await on.waitFor(/passphrase for/)
+    await on.type('\r')
+    expect(await on.exitStatus()).toBe(5)
+    expect(await on.screen()).toMatch(/empty passphrase[\s\S]*--no-passphrase/)
+    expect(await takeSnapshot(home.path)).toEqual(before)
+  })
+
+  test('corrections while typing count, and do not show', async () => {
+    const on = await open(['gen', '-t', 'ed25519', '-f', 'key'])
+    for (const asks of [/passphrase for/, /once more/]) {
+      await on.waitFor(asks)
+      await on.type(`${SECRET}я`)
+      await on.press('BSpace')
+      await on.type('\r')
+    }
+    expect(await on.exitStatus()).toBe(0)
+    await runOrThrow(peerPath('ssh-keygen'), ['-y', '-P', SECRET, '-f', at('key')])
+    await expectNeverShown(on, `${SECRET}я`)
+  })
+
+  test('Ctrl-T reveals nothing', async () => {
+    const on = await open(['gen', '-t', 'ed25519'])
+    await on.waitFor(/passphrase for/)
+    await on.type(SECRET)
+    await on.waitFor(/•{5}/)
+    await on.press('C-t')
+    await on.press('C-t')
+    await on.type('\r')
+    await on.waitFor(/once more/)
+    await expectNeverShown(on)
+  })
+})
+
+describe('Ctrl-C and Ctrl-D leave everything as it was: 130', () => {
+  const stops = questions.flatMap(([asks], n) =>
+    [
+      ['Ctrl-C', '\u0003'],
+      ['Ctrl-D', '\u0004'],
+    ].map(([name, key]) => [name, String(asks), n, key] as [string, string, number, string]),
+  )
+  test.each(stops)('%s at %s', async (_name, _asks, n, key) => {
+    const before = await takeSnapshot(home.path)
+    const on = await open(['gen'])
+    for (const [asks, answer] of questions.slice(0, n)) {
+      await on.waitFor(asks)
+      await on.type(answer)
+    }
+    await on.waitFor(questions[n]?.[0] ?? /never/)
+    await on.type(key)
+    expect(await on.exitStatus()).toBe(130)
+    expect(await on.screen()).not.toMatch(/ExitPrompt|\n\s+at /)
+    expect(await takeSnapshot(home.path)).toEqual(before)
+    await expectNeverShown(on)
+  })
+
+  test('at the passphrase of a key', async () => {
+    await sealedKey()
+    const before = await takeSnapshot(home.path)
+    const on = await open(['convert', 'sealed', '--to', 'ppk', '-o', 'out'])
+    await on.waitFor(/passphrase for ~\/sealed|passphrase for sealed/)
+    await on.type(`half${'\u0003'}`)
+    expect(await on.exitStatus()).toBe(130)
+    expect(await takeSnapshot(home.path)).toEqual(before)
+  })
+})
+
+describe('gen over a file that is there', () => {
+  beforeEach(async () => {
+    await succeed(home, ['gen', '--no-passphrase', '-f', 'key', '-C', 'the old one'])
+  })
+
+  test.each([
+    ['Enter', '\r', 4],
+    ['n', 'n\r', 4],
+    ['Ctrl-C', '\u0003', 130],
+  ])('asks, and %s means no', async (_, answer, status) => {
+    const before = await takeSnapshot(home.path)
+    const on = await open(['gen', '-t', 'ed25519', '-f', 'key', '--no-passphrase'])
+    await on.waitFor(/key is there already\. Replace it\?/)
+    await on.type(answer)
+    expect(await on.exitStatus()).toBe(status)
+    expect(await takeSnapshot(home.path)).toEqual(before)
+  })
+
+  test('y replaces both files, asked once', async () => {
+    const on = await open(['gen', '-t', 'ed25519', '-f', 'key', '--no-passphrase', '-C', 'the new one'])
+    await on.waitFor(/Replace it\?/)
+    await on.type('y\r')
+    expect(await on.exitStatus()).toBe(0)
+    const line = await readFile(at('key.pub'), 'utf8')
+    expect(line).toContain('the new one')
+    expect(await succeed(home, ['public', 'key'])).toBe(line)
+  })
+})
+
+/** A key that ssh-keygen sealed with one round of bcrypt. */
+async function sealedKey(): Promise<void> {
+  const args = ['-q', '-t', 'ed25519', '-a', '1', '-C', 'c', '-N', SECRET, '-f', at('sealed')]
+  await runOrThrow(peerPath('ssh-keygen'), args, { env: home.env })
+}
+
+describe('the passphrase of a key', () => {
+  beforeEach(sealedKey)
+
+  test('three wrong ones: 5, and nothing was written', async () => {
+    const before = await takeSnapshot(home.path)
+    const on = await open(['convert', 'sealed', '--to', 'ppk', '-o', 'out'])
+    await on.waitFor(/passphrase for/)
+    await on.type('wrong one\r')
+    await on.waitFor(/2 tries left[\s\S]*passphrase for/)
+    await on.type('wrong two\r')
+    await on.waitFor(/one try left[\s\S]*passphrase for/)
+    await on.type('wrong three\r')
+    expect(await on.exitStatus()).toBe(5)
+    expect(await on.screen()).toMatch(/keytool: wrong passphrase for .*sealed/)
+    for (const wrong of ['wrong one', 'wrong two', 'wrong three']) expect(await on.transcript()).not.toContain(wrong)
+    expect(await takeSnapshot(home.path)).toEqual(before)
+  })
+
+  test('a wrong one, then the right one; with stdout to a file it is asked on stderr', async () => {
+    const script = '"$@" >out'
+    terminal = await openTerminal(
+      [
+        '/bin/sh',
+        '-c',
+        script,
+        'sh',
+        process.execPath,
+        keytoolPath,
+        'convert',
+        'sealed',
+        '--to',
+        'ppk',
+        '--no-passphrase',
+      ],
+      { env: home.env, cwd: home.path },
+    )
+    await terminal.waitFor(/passphrase for/)
+    await terminal.type('wrong\r')
+    await terminal.waitFor(/2 tries left[\s\S]*passphrase for/)
+    await terminal.type(`${SECRET}\r`)
+    expect(await terminal.exitStatus()).toBe(0)
+    expect(await readFile(at('out'), 'utf8')).toMatch(/^PuTTY-User-Key-File-3[\s\S]*Private-MAC: [0-9a-f]{64}\n$/)
+    await expectNeverShown(terminal)
+  })
+
+  test('is not asked for where a file gives it, and a wrong file is not retried', async () => {
+    await writeFile(at('wrong'), 'wrong\n')
+    const on = await open(['convert', 'sealed', '--to', 'ppk', '--passphrase-file', 'wrong'])
+    expect(await on.exitStatus()).toBe(5)
+    expect(await on.screen()).not.toMatch(/tries|try left|\? /)
+  })
+
+  test('SSH_ASKPASS is not asked on a terminal, unless it is preferred', async () => {
+    await writeFile(at('askpass'), `#!/bin/sh\necho '${SECRET}'\n`, { mode: 0o755 })
+    const on = await open(['convert', 'sealed', '--to', 'ppk', '-o', 'out'], { SSH_ASKPASS: at('askpass') })
+    await on.waitFor(/passphrase for/)
+    await on.type('\u0003')
+    expect(await on.exitStatus()).toBe(130)
+    await on.close()
+    const preferred = { SSH_ASKPASS: at('askpass'), SSH_ASKPASS_REQUIRE: 'prefer' }
+    const other = await open(['convert', 'sealed', '--to', 'ppk', '-o', 'out'], preferred)
+    expect(await other.exitStatus()).toBe(0)
+  })
+
+  test.each([['inspect'], ['fingerprint'], ['public']])('%s never asks', async command => {
+    const on = await open([command, 'sealed'])
+    expect(await on.exitStatus()).toBe(0)
+  })
+})
+
+describe('marks and colour', () => {
+  const gen = ['gen', '-t', 'ed25519', '--no-passphrase', '-f', 'key', '-C', 'c']
+  /** SGR sequences that set a colour. */
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what is looked for
+  const coloured = /\u001b\[[0-9;]*3[0-7][0-9;]*m/
+
+  test('a green ✓ and a red name of the program', async () => {
+    const on = await open(gen)
+    expect(await on.exitStatus()).toBe(0)
+    expect(await on.transcript()).toContain('\u001b[32m✓')
+    await on.close()
+    const refused = await open(['inspect', 'absent'])
+    expect(await refused.exitStatus()).toBe(3)
+    expect(await refused.transcript()).toContain('\u001b[31mkeytool:')
+  })
+
+  test.each([
+    ['NO_COLOR', [], { NO_COLOR: '1' }],
+    ['--no-color', ['--no-color'], {}],
+    ['a dumb terminal', [], { TERM: 'dumb' }],
+  ] as [string, string[], Record<string, string>][])('no colour with %s', async (_, more, env) => {
+    // tmux sets TERM itself, so env(1) has to.
+    const command = ['/usr/bin/env', ...Object.entries(env).map(([name, value]) => `${name}=${value}`)]
+    terminal = await openTerminal([...command, process.execPath, keytoolPath, ...gen, ...more], {
+      env: home.env,
+      cwd: home.path,
+    })
+    expect(await terminal.exitStatus()).toBe(0)
+    expect(await terminal.transcript()).not.toMatch(coloured)
+    expect(await terminal.screen()).toContain('✓')
+    await terminal.close()
+    terminal = await openTerminal([...command, process.execPath, keytoolPath, 'inspect', 'absent', ...more], {
+      env: home.env,
+      cwd: home.path,
+    })
+    expect(await terminal.exitStatus()).toBe(3)
+    expect(await terminal.transcript()).not.toMatch(coloured)
+  })
+
+  test.each([
+    ['NO_COLOR', [], { NO_COLOR: '1' }],
+    ['--no-color', ['--no-color'], {}],
+  ] as [string, string[], Record<string, string>][])('questions without colour, too, with %s', async (_, more, env) => {
+    const on = await open(['gen', ...more], env)
+    await on.waitFor(/Kind of key/)
+    await on.type('\r')
+    await on.waitFor(/Where/)
+    expect(await on.transcript()).not.toMatch(coloured)
+  })
+
+  test('ok in place of ✓ where the locale has no such letter', async () => {
+    const on = await open(gen, { LANG: 'C' })
+    expect(await on.exitStatus()).toBe(0)
+    expect(await on.screen()).toMatch(/^ok private key/)
+  })
+})
