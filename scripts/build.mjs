@@ -1,7 +1,7 @@
 // Bundles the command line program: our code in two CommonJS files, which start fastest (one for the commands that work
 // on files alone, one for those that talk to the agent or to servers), and each heavy library in a file of its own beside
 // them, loaded by the commands that need it. Types are checked by `tsc -b`, which runs before.
-import { chmod, readFile, rename, rm } from 'node:fs/promises'
+import { chmod, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 
 const out = 'packages/cli/dist'
@@ -46,11 +46,34 @@ const withoutChildProcess = {
   },
 }
 
+/** Every package of npm's of which something is in a bundle. */
+const bundled = new Set()
+
+async function bundle(options) {
+  const { metafile } = await build({ ...common, metafile: true, ...options })
+  for (const input of Object.keys(metafile.inputs)) {
+    const name = /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1]
+    if (name) bundled.add(name)
+  }
+}
+
+/** Who the bundled parts are from, and under which terms, as those terms ask for. */
+async function thirdParties() {
+  const parts = []
+  for (const name of [...bundled].sort()) {
+    const folder = `node_modules/${name}`
+    const { version, license } = JSON.parse(await readFile(`${folder}/package.json`, 'utf8'))
+    const file = (await readdir(folder)).find(each => /^licen[cs]e/i.test(each))
+    const text = file ? (await readFile(`${folder}/${file}`, 'utf8')).trim() : ''
+    parts.push(`${name} ${version} (${license})\n\n${text}\n`)
+  }
+  return parts.join(`\n${'-'.repeat(80)}\n\n`)
+}
+
 await rm(fresh, { recursive: true, force: true })
 
 for (const name of heavy) {
-  await build({
-    ...common,
+  await bundle({
     stdin: { contents: `export { default } from '${name}'`, resolveDir: 'packages/cli' },
     outfile: `${fresh}/vendor/${name}.cjs`,
     // What node gives as the default import of a CommonJS file is all that the file exports.
@@ -62,8 +85,7 @@ for (const [entry, file, banner] of [
   ['entry.ts', 'keytool.cjs', '#!/usr/bin/env node'],
   ['online.ts', 'online.cjs', ''],
 ]) {
-  await build({
-    ...common,
+  await bundle({
     entryPoints: [`packages/cli/src/${entry}`],
     outfile: `${fresh}/${file}`,
     banner: { js: banner },
@@ -71,6 +93,7 @@ for (const [entry, file, banner] of [
   })
 }
 await chmod(`${fresh}/keytool.cjs`, 0o755)
+await writeFile(`${fresh}/THIRD-PARTY.txt`, await thirdParties())
 await rm(out, { recursive: true, force: true })
 await rename(fresh, out)
 

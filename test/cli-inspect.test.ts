@@ -163,8 +163,8 @@ describe('in words', () => {
     await make('.ssh/key', '-N', 'secret')
     const [line] = (await sshKeygen('-l', '-f', '.ssh/key')).stdout.split('\n')
     expect(await succeed(home, ['inspect', at('.ssh/key'), at('.ssh/key.pub')])).toBe(
-      `~/.ssh/key\n  private key, openssh, aes256-ctr, bcrypt 1 round\n  ${line}\n` +
-        `~/.ssh/key.pub\n  public key, openssh\n  ${line}\n`,
+      `~/.ssh/key\n  private key, OpenSSH, aes256-ctr, bcrypt 1 round\n  ${line}\n` +
+        `~/.ssh/key.pub\n  public key, OpenSSH\n  ${line}\n`,
     )
   })
 

@@ -14,6 +14,7 @@ let folder: string
 beforeEach(async () => {
   home = await temporaryHome()
   folder = join(home.path, '.config/keytool/sessions')
+  await writeFile(join(home.path, 'id'), '')
 })
 afterEach(() => home.dispose())
 
@@ -148,7 +149,7 @@ describe('refused, and nothing is written', () => {
     [[], /name/],
     [['mail'], /host/],
     [['mail', 'one.example', '--host', 'two.example'], /host once/],
-    [['mail', 'one.example', 'two.example'], /too many/],
+    [['mail', 'one.example', 'two.example'], /more words/],
     [['mail', 'one.example', '--password', 'x'], /--password/],
   ] as [string[], RegExp][])('save %j', (args, says) =>
     expectRefused(home, ['session', 'save', ...args], { ...usage, says }),

@@ -150,11 +150,12 @@ describe('several hosts', () => {
     // -p goes before what stands in a word, as with ssh; so the second one is the same server, and refuses nobody.
     expect(result.status).toBe(7)
     const lines = result.stdout.trimEnd().split('\n')
-    expect(lines).toHaveLength(4)
     expect(lines[0]).toContain('verified with this key alone')
-    expect(lines[3]).toMatch(
-      /^1 of 3 hosts ready\. Again for the rest: keytool install-pubkey ssh:\S+ x@nowhere\.invalid$/,
-    )
+    expect(lines.slice(1, 3)).toEqual([expect.stringMatching(/^ssh:\S+ {2}failed$/), 'x@nowhere.invalid  failed'])
+    expect(lines[3]).toBe('1 of 3 hosts ready. Again for the rest:')
+    // The very same line, options and all, without the host that is done.
+    const again = ['install-pubkey', '-p', String(sshd.port), '--password-file', '~/password']
+    expect(lines[4]).toBe(`  keytool ${[...again, `ssh://nobody@127.0.0.1:${free}`, 'x@nowhere.invalid'].join(' ')}`)
   })
 
   test('--json says the same', async () => {
@@ -232,4 +233,31 @@ test('a server that looks elsewhere: added, but said not to let the key in', asy
   const result = await byPassword(here())
   expect(result.status).toBe(1)
   expect(result.stderr).toMatch(/does not let this key in\n.*AuthorizedKeysFile/)
+})
+
+test('a public half that was swapped is not installed: nothing proves one key with another', async () => {
+  const other = join(home.path, 'other')
+  await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', '', '-f', other])
+  await writeFile(`${key()}.pub`, await readFile(`${other}.pub`))
+  const result = await byPassword('-i', `${key()}.pub`, here())
+  expect(result).toMatchObject({ status: 6, stdout: '' })
+  expect(result.stderr).toContain('are not the same key')
+  expect(await readdir(join(user.home, '.ssh')).catch(() => [])).toEqual([])
+})
+
+test('a session that goes by way of another host is not dialled directly', async () => {
+  await keytool(['session', 'save', 'far', here(), '-p', String(sshd.port), '-J', 'bastion.example'], { env: home.env })
+  expect(await byPassword('far')).toMatchObject({ status: 6, stdout: '' })
+  expect(sshd.log()).not.toContain('Connection from')
+})
+
+test('Ctrl-D and Ctrl-C at a question end it at once, with the terminal as it was', async () => {
+  for (const end of ['\x04', '\x03']) {
+    const command = [process.execPath, keytoolPath, 'install-pubkey', '-p', String(sshd.port), here()]
+    const terminal = await openTerminal(command, { env: home.env })
+    await terminal.waitFor(/password for/)
+    await terminal.type(end)
+    expect(await terminal.exitStatus()).toBe(130)
+    await terminal.close()
+  }
 })

@@ -270,6 +270,40 @@ test('a password is asked for on a terminal, never shown, three times at most', 
   await other.dispose()
 })
 
+test('Ctrl-C at the key’s passphrase ends it: no password is asked for', async () => {
+  const other = await temporaryHome()
+  await writeFile(join(other.ssh, 'known_hosts'), sshd.knownHosts)
+  await writeFile(join(other.path, 'secret'), 'my passphrase')
+  await keytool(['gen', '--passphrase-file', join(other.path, 'secret')], { env: other.env })
+  await user.authorize(await readFile(join(other.ssh, 'id_ed25519.pub'), 'utf8'))
+  const command = [process.execPath, keytoolPath, 'tunnel', '-L', '0:127.0.0.1:1', ...there()]
+  for (const end of ['\x03', '\x04']) {
+    const terminal = await openTerminal(command, { env: other.env })
+    await terminal.waitFor(/passphrase for/)
+    await terminal.type(end)
+    expect(await terminal.exitStatus()).toBe(130)
+    expect(await terminal.screen()).not.toContain('password')
+    await terminal.close()
+  }
+  await other.dispose()
+})
+
+test('a target that the server can’t reach is said, once', async () => {
+  const { tunnel, port } = await up(await findFreePort())
+  for (let i = 0; i < 3; i++) await once(connect(port, '127.0.0.1'), 'close').catch(() => {})
+  expect(await tunnel.stop()).toEqual({ status: 0, signal: null })
+  expect(tunnel.stderr.text.match(/the server can't reach/g)).toHaveLength(1)
+})
+
+test('why it comes to a password is said', async () => {
+  const other = await temporaryHome()
+  await writeFile(join(other.ssh, 'known_hosts'), sshd.knownHosts)
+  const result = await keytool(['tunnel', '-L', '0:a:1', ...there()], { env: other.env })
+  expect(result).toMatchObject({ status: 5, stdout: '' })
+  expect(result.stderr).toContain('no agent answers')
+  await other.dispose()
+})
+
 test('a password in a file lets in, and is seen in no argument and no environment', async () => {
   const other = await temporaryHome()
   await writeFile(join(other.ssh, 'known_hosts'), sshd.knownHosts)

@@ -410,6 +410,17 @@ describe('a public key on the server', () => {
     expect(content).toBe(`# mine\r\n${lineOf(key)}\n${lineOf(fresh)}\n`)
   })
 
+  test('that is there without the options asked for is told, and stays as it is', async () => {
+    const before = `${lineOf(key)}\n`
+    const { content } = await visit(before, async connection =>
+      expect(installPublicKey(connection, key.publicKey, { options: 'no-pty' })).rejects.toMatchObject({
+        code: 'refused',
+        message: `the key is there already, but without options: ${path} line 1`,
+      }),
+    )
+    expect(content).toBe(before)
+  })
+
   test('is not there when it is commented out, or when it is an authority', async () => {
     const fresh = await generate('ed25519')
     const line = lineOf(fresh).trim()

@@ -7,6 +7,12 @@ export interface Identity {
   readonly comment: string
 }
 
+/** Somebody who asks. What they ask for is told from what others ask for by the object itself. */
+export interface Client {
+  /** No answer reaches them any more, so nothing need be done for them. */
+  readonly gone: boolean
+}
+
 /**
  * What an agent can do. The ring that holds keys and the client that reaches an agent elsewhere both are one, and the
  * server puts either on a socket.
@@ -25,4 +31,9 @@ export interface Agent {
   removeAll(): Promise<void>
   lock(passphrase: Buffer): Promise<void>
   unlock(passphrase: Buffer): Promise<void>
+  /**
+   * The same agent as one client has it, with their fair part of what is scarce. What is asked of the agent itself is
+   * asked by somebody else each time.
+   */
+  forClient?(client: Client): Agent
 }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
-import type { Agent } from './agent.js'
+import type { Agent, Client } from './agent.js'
+import type { Budget } from './budget.js'
 import { type Treatment, treatmentOf } from './handlers.js'
 import { FrameSplitter } from './protocol/frame.js'
 
@@ -18,13 +19,16 @@ interface Slot {
  * One client. Requests are worked on side by side, so that a slow signature holds up nothing but its own place in the
  * line, and answered strictly in the order they came.
  */
-export class Connection {
+export class Connection implements Client {
   readonly #agent: Agent
   readonly #socket: Socket
   readonly #limits: ConnectionLimits
+  readonly #budget: Budget
   readonly #splitter = new FrameSplitter()
   /** The answers owed, oldest first. */
   readonly #owed: Slot[] = []
+  /** A request that was read and has to wait: the budget is used up. */
+  #next: Buffer | undefined
   /** A request is under way that the ones behind it must wait for. */
   #alone = false
   #flushing = false
@@ -34,8 +38,10 @@ export class Connection {
   #ended = false
   #served = false
 
-  constructor(agent: Agent, socket: Socket, limits: ConnectionLimits) {
-    this.#agent = agent
+  /** @param budget what is shared with the other connections */
+  constructor(agent: Agent, socket: Socket, limits: ConnectionLimits, budget: Budget) {
+    this.#agent = agent.forClient?.(this) ?? agent
+    this.#budget = budget
     this.#socket = socket
     this.#limits = limits
     socket.on('data', chunk => this.#receive(chunk))
@@ -46,7 +52,14 @@ export class Connection {
     })
     // Whoever dies, even in the middle of a message, is simply gone; 'close' follows.
     socket.on('error', () => socket.destroy())
-    socket.on('close', () => this.#splitter.clear())
+    socket.on('close', () => {
+      this.#splitter.clear()
+      this.#next?.fill(0)
+    })
+  }
+
+  get gone(): boolean {
+    return this.#socket.destroyed
   }
 
   /** True for one that makes room when too many are open: it never asked anything, stopped midway, or does not read. */
@@ -59,6 +72,11 @@ export class Connection {
   }
 
   #receive(chunk: Buffer): void {
+    if (this.#socket.destroyed) {
+      // Node still hands over what it had read before a write found the peer gone. It may be part of a key.
+      chunk.fill(0)
+      return
+    }
     this.#splitter.push(chunk)
     this.#pump()
   }
@@ -67,19 +85,22 @@ export class Connection {
   #pump(): void {
     if (this.#resting || this.#socket.destroyed) return
     while (!this.#alone && this.#owed.length < this.#limits.pending && !this.#isFull()) {
-      const body = this.#nextBody()
-      if (!body) {
+      this.#next ??= this.#readNext()
+      if (!this.#next) {
         if (this.#socket.isPaused()) this.#socket.resume()
         this.#finish()
         return
       }
-      this.#start(body)
+      // What is under way comes by here again when it is answered.
+      if (this.#owed.length > 0 && !this.#budget.allows(this.#next.length)) break
+      this.#start(this.#next)
+      this.#next = undefined
     }
     this.#capped = this.#owed.length >= this.#limits.pending
     this.#socket.pause()
   }
 
-  #nextBody(): Buffer | undefined {
+  #readNext(): Buffer | undefined {
     try {
       return this.#splitter.next()
     } catch {
@@ -100,7 +121,12 @@ export class Connection {
       return
     }
     if (treatment.alone) this.#alone = true
-    void answer.then(reply => this.#settle(slot, reply, treatment))
+    const { length } = body
+    this.#budget.take(length)
+    void answer.then(reply => {
+      this.#budget.giveBack(length)
+      this.#settle(slot, reply, treatment)
+    })
   }
 
   #settle(slot: Slot, reply: Buffer, treatment?: Treatment): void {

@@ -1,6 +1,7 @@
 import { type AgentClient, connectAgent } from './client.js'
-import { pidFileBeside, readPidFile } from './pid-file.js'
-import { isRunning } from './platform/running.js'
+import { type PidFile, pidFileBeside, readPidFile } from './pid-file.js'
+import { checkPlace, type PlaceOptions } from './platform/place-check.js'
+import { isRunning, startOf } from './platform/running.js'
 
 export interface FoundAgent {
   readonly socket: string
@@ -15,26 +16,36 @@ const PATIENCE = 3_000
 
 /**
  * The agent that answers on this socket, or undefined when none does. A pid file is believed only when the socket
- * answers, it names that socket, and its process exists.
+ * answers, it names that socket, and its process exists and is the one that wrote it.
+ *
+ * @throws KeytoolError `refused`, as `checkPlace` does: nobody is asked where another user could be the one who answers
  */
 export async function findAgent(
   socket: string,
   pidFile: string = pidFileBeside(socket),
+  options: PlaceOptions = {},
 ): Promise<FoundAgent | undefined> {
-  let client: AgentClient
+  await checkPlace(socket, options)
+  if (!(await answers(socket))) return undefined
+  const facts = await readPidFile(pidFile)
+  const isCredible = facts?.socket === socket && isWriter(facts)
+  return { socket, pid: isCredible ? facts.pid : undefined, since: isCredible ? facts.since : undefined }
+}
+
+async function answers(socket: string): Promise<boolean> {
+  let client: AgentClient | undefined
   try {
     client = await connectAgent(socket, { timeout: PATIENCE })
-  } catch {
-    return undefined
-  }
-  try {
     await client.list()
+    return true
   } catch {
-    return undefined
+    return false
   } finally {
-    client.close()
+    client?.close()
   }
-  const facts = await readPidFile(pidFile)
-  const isCredible = facts?.socket === socket && isRunning(facts.pid)
-  return { socket, pid: isCredible ? facts.pid : undefined, since: isCredible ? facts.since : undefined }
+}
+
+/** A number alone is no proof: the system gives it away again once a killed agent is gone. */
+function isWriter({ pid, start }: PidFile): boolean {
+  return isRunning(pid) && start === startOf(pid)
 }

@@ -1,7 +1,8 @@
 import { KeytoolError, type PrivateKey, type Signature } from '@keytool/keygen'
-import type { Agent, Identity } from './agent.js'
+import type { Agent, Client, Identity } from './agent.js'
 import type { Gate, Use } from './gates/gate.js'
 import { createLock, type Lock } from './gates/lock.js'
+import { Jobs } from './jobs.js'
 import { encodeMessage, isTooLong } from './protocol/codec.js'
 import { hashOfFlags } from './protocol/flags.js'
 import { replies } from './protocol/messages.js'
@@ -11,6 +12,9 @@ export interface RingOptions {
   /** Further gates, in the order they stand behind the lock. */
   readonly gates?: readonly Gate[]
 }
+
+/** As many as node's threadpool has: more would only wait there, where nobody can take turns. */
+const THREADS = 4
 
 interface Entry {
   /** Apart from the key, so that whoever sees the list never holds the key with it. */
@@ -34,6 +38,7 @@ class KeyRing implements Ring {
   readonly #gates: readonly Gate[]
   /** By the blob's bytes as text, in the order added. */
   readonly #entries = new Map<string, Entry>()
+  readonly #jobs = new Jobs(THREADS)
 
   constructor(lock: Lock, gates: readonly Gate[]) {
     this.#lock = lock
@@ -44,15 +49,8 @@ class KeyRing implements Ring {
     return this.#visible()
   }
 
-  async sign(blob: Buffer, data: Buffer, flags: number): Promise<Signature> {
-    const entry = this.#entry(blob)
-    const wait = this.#pass({ action: 'sign', key: entry.identity })
-    if (wait) {
-      await wait
-      // A key that went while a gate waited is wiped: signing with it would sign with zeros.
-      if (this.#entry(blob) !== entry) throw notHeld()
-    }
-    return entry.key.sign(data, { hash: hashOfFlags(flags) })
+  sign(blob: Buffer, data: Buffer, flags: number): Promise<Signature> {
+    return this.#signFor({ gone: false }, blob, data, flags)
   }
 
   async add(key: PrivateKey): Promise<void> {
@@ -91,9 +89,44 @@ class KeyRing implements Ring {
     return this.#lock.unlock(passphrase)
   }
 
+  forClient(client: Client): Agent {
+    return {
+      list: () => this.list(),
+      sign: (blob, data, flags) => this.#signFor(client, blob, data, flags),
+      add: key => this.add(key),
+      remove: blob => this.remove(blob),
+      removeAll: () => this.removeAll(),
+      lock: passphrase => this.lock(passphrase),
+      unlock: passphrase => this.#lock.unlock(passphrase, client),
+    }
+  }
+
   wipe(): void {
     for (const { key } of this.#entries.values()) key.wipe()
     this.#entries.clear()
+  }
+
+  async #signFor(client: Client, blob: Buffer, data: Buffer, flags: number): Promise<Signature> {
+    const entry = this.#entry(blob)
+    const use: Use = { action: 'sign', key: entry.identity }
+    const wait = this.#pass(use)
+    if (wait) {
+      await wait
+      this.#check(entry)
+    }
+    const sign = () => entry.key.sign(data, { hash: hashOfFlags(flags) })
+    if (!isSlow(entry.key)) return sign()
+    return this.#jobs.run(client, async () => {
+      this.#check(entry)
+      // What was locked while it waited for its turn is locked.
+      this.#lock.pass(use)
+      return sign()
+    })
+  }
+
+  /** A key that went meanwhile is wiped: signing with it would sign with zeros. */
+  #check(entry: Entry): void {
+    if (this.#entry(entry.identity.blob) !== entry) throw notHeld()
   }
 
   #entry(blob: Buffer): Entry {
@@ -129,6 +162,11 @@ class KeyRing implements Ring {
 async function passRest(wait: Promise<void>, rest: readonly Gate[], use: Use): Promise<void> {
   await wait
   for (const gate of rest) await gate.pass(use)
+}
+
+/** Signs in a thread, as `PrivateKey.sign` does for the types that choose among hashes. */
+function isSlow(key: PrivateKey): boolean {
+  return key.algorithm.schemes.length > 1
 }
 
 function nameOf(blob: Buffer): string {

@@ -1,13 +1,14 @@
 import { createServer } from 'node:net'
 import { pidFileBeside, removePidFile, writePidFile } from './pid-file.js'
 import { listen } from './platform/listen.js'
+import { startOf } from './platform/running.js'
 import { createRing, type Ring } from './ring.js'
 import { type Limits, serve } from './server.js'
 
 export interface RunOptions {
   /** The socket's absolute path, or the pipe's name on Windows: {@link Places.agentSocket}, or what `-a` says. */
   readonly socket: string
-  /** Default: `agent.pid` (the socket's name with another ending) beside the socket. */
+  /** Default: {@link pidFileBeside} the socket. */
   readonly pidFile?: string
   /** Whether the user named the place: see `ListenOptions`. Default false. */
   readonly named?: boolean
@@ -30,7 +31,8 @@ export interface RunningAgent {
  * Runs an agent in this process. Resolves when it can be reached: whoever finds its socket finds its pid file, too.
  * Signals are the caller's: hand them in through `signal`.
  *
- * @throws KeytoolError as `listen` does: `exists` when an agent answers there already, `refused`, `failed`
+ * @throws KeytoolError as `listen` and `writePidFile` do: `exists` when an agent answers there already, `refused`,
+ * `failed`
  */
 export async function runAgent(options: RunOptions): Promise<RunningAgent> {
   const { socket, signal, named = false, pidFile = pidFileBeside(socket), ring = createRing() } = options
@@ -38,7 +40,7 @@ export async function runAgent(options: RunOptions): Promise<RunningAgent> {
   const { pid } = process
   const server = createServer({ allowHalfOpen: true })
   const service = serve(ring, server, options.limits)
-  const announce = () => writePidFile(pidFile, { pid, socket, since: new Date().toISOString() })
+  const announce = () => writePidFile(pidFile, { pid, socket, since: new Date().toISOString(), start: startOf(pid) })
   const listener = await listen(server, socket, { announce, named })
 
   let stopping: Promise<void> | undefined

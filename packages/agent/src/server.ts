@@ -1,17 +1,25 @@
 import type { Server, Socket } from 'node:net'
 import type { Agent } from './agent.js'
+import { Budget } from './budget.js'
 import { Connection, type ConnectionLimits } from './connection.js'
 
 export interface Limits extends ConnectionLimits {
   /** Connections that may be open at a time. */
   readonly connections: number
+  /** Bytes of requests that all connections may have under way together, beyond one request of each. */
+  readonly bytes: number
 }
 
-export const LIMITS: Limits = { pending: 64, output: 128 * 1024, connections: 1024 }
+export const LIMITS: Limits = { pending: 64, output: 128 * 1024, connections: 1024, bytes: 32 * 1024 * 1024 }
 
 /** Serves an agent to one client until either side closes. The socket should allow half-open ends. */
-export function serveConnection(agent: Agent, socket: Socket, limits: ConnectionLimits = LIMITS): Connection {
-  return new Connection(agent, socket, limits)
+export function serveConnection(
+  agent: Agent,
+  socket: Socket,
+  limits: ConnectionLimits = LIMITS,
+  budget: Budget = new Budget(LIMITS.bytes),
+): Connection {
+  return new Connection(agent, socket, limits, budget)
 }
 
 /** What serves the clients of one listener. */
@@ -30,7 +38,8 @@ export interface Service {
  * off.
  */
 export function serve(agent: Agent, server: Server, limits: Partial<Limits> = {}): Service {
-  const { connections: most, ...each } = { ...LIMITS, ...limits }
+  const { connections: most, bytes, ...each } = { ...LIMITS, ...limits }
+  const budget = new Budget(bytes)
   const connections = new Set<Connection>()
   server.on('connection', socket => {
     if (connections.size >= most) {
@@ -39,7 +48,7 @@ export function serve(agent: Agent, server: Server, limits: Partial<Limits> = {}
       connections.delete(expendable)
       expendable.destroy()
     }
-    const connection = serveConnection(agent, socket, each)
+    const connection = serveConnection(agent, socket, each, budget)
     connections.add(connection)
     socket.on('close', () => connections.delete(connection))
   })

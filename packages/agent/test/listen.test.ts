@@ -1,11 +1,9 @@
-import { chmod, chown, lstat, mkdir, readdir, readFile, rename, symlink, unlink, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, readdir, readFile, rename, symlink, unlink, writeFile } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { type Listener, type ListenOptions, listen } from '../src/index.js'
-import { frame, later, leaveStaleSocket, listenAt, makeTemporary, RawClient } from './support.js'
-
-const SOME_USER = 12345
-const isRoot = process.getuid?.() === 0
+import { startLockOf } from '../src/platform/start-lock.js'
+import { frame, giveAway, later, leaveStaleSocket, listenAt, makeTemporary, RawClient } from './support.js'
 
 const OURS = frame(6, Buffer.from('ours'))
 
@@ -104,15 +102,8 @@ test('a folder or a stale socket of another user is refused', async () => {
   await mkdir(theirs, { mode: 0o700 })
   const path = join(folder, 's')
   await leaveStaleSocket(path)
-  if (isRoot) {
-    await chown(theirs, SOME_USER, SOME_USER)
-    await chown(path, SOME_USER, SOME_USER)
-  } else {
-    // Only root can give things away; to anybody else it is the user that changes.
-    const { getuid } = process
-    process.getuid = () => SOME_USER
-    later(() => Object.assign(process, { getuid }))
-  }
+  await giveAway(theirs)
+  await giveAway(path)
   await expect(open(join(theirs, 's'))).rejects.toMatchObject(refused(/another user/))
   await expect(open(path)).rejects.toMatchObject(refused(/another user/))
   expect((await lstat(path)).isSocket()).toBe(true)
@@ -174,8 +165,9 @@ test.each([false, true])(
 
 test('a start lock whose holder died is taken over', async () => {
   const folder = await makeTemporary()
-  await mkdir(join(folder, '.start'), { mode: 0o700 })
-  await leaveStaleSocket(join(folder, '.start', '0badcafe'))
+  const lock = startLockOf(join(folder, 's'))
+  await mkdir(lock, { mode: 0o700 })
+  await leaveStaleSocket(join(lock, '0badcafe'))
   await open(join(folder, 's'))
   await expectServed(join(folder, 's'))
   expect(await readdir(folder)).toEqual(['s'])
@@ -183,15 +175,54 @@ test('a start lock whose holder died is taken over', async () => {
 
 test('a start lock whose holder lives is waited for, not broken', async () => {
   const folder = await makeTemporary()
-  await mkdir(join(folder, '.start'), { mode: 0o700 })
+  const lock = startLockOf(join(folder, 's'))
+  await mkdir(lock, { mode: 0o700 })
   const holder = createServer()
-  await listenAt(holder, join(folder, '.start', 'holder'))
+  await listenAt(holder, join(lock, '0badcafe'))
   await expect(open(join(folder, 's'), { patience: 60 })).rejects.toMatchObject({ code: 'failed' })
-  expect((await readdir(folder)).sort()).toEqual(['.start'])
+  expect(await readdir(folder)).toEqual([basename(lock)])
   const waiting = open(join(folder, 's'))
   await new Promise(resolve => holder.close(resolve))
   await waiting
   await expectServed(join(folder, 's'))
+})
+
+test('what is no socket of a start is never removed from its lock', async () => {
+  const folder = await makeTemporary()
+  const lock = startLockOf(join(folder, 's'))
+  await mkdir(lock, { mode: 0o700 })
+  await writeFile(join(lock, '0badcafe'), 'precious')
+  await leaveStaleSocket(join(lock, 'other'))
+  await expect(open(join(folder, 's'), { patience: 60 })).rejects.toMatchObject({ code: 'failed' })
+  expect((await readdir(lock)).sort()).toEqual(['0badcafe', 'other'])
+  expect(await readdir(folder)).toEqual([basename(lock)])
+})
+
+test("another user's folder in the place of the lock is refused, not waited for, and left alone", async () => {
+  const folder = await makeTemporary()
+  const lock = startLockOf(join(folder, 's'))
+  await mkdir(lock, { mode: 0o755 })
+  await leaveStaleSocket(join(lock, '0badcafe'))
+  await giveAway(lock)
+  await expect(open(join(folder, 's'))).rejects.toMatchObject(refused(/another user/))
+  expect(await readdir(lock)).toEqual(['0badcafe'])
+})
+
+test('a link in the place of the lock is refused, and nothing is removed where it leads', async () => {
+  const folder = await makeTemporary()
+  const lock = startLockOf(join(folder, 's'))
+  await mkdir(join(folder, 'data'))
+  await leaveStaleSocket(join(folder, 'data', '0badcafe'))
+  await symlink('data', lock)
+  await expect(open(join(folder, 's'))).rejects.toMatchObject(refused(/a link/))
+  expect(await readdir(join(folder, 'data'))).toEqual(['0badcafe'])
+  expect((await readdir(folder)).sort()).toEqual([basename(lock), 'data'].sort())
+})
+
+test('the lock is named for the user and the socket, and no longer for long names', () => {
+  const locks = ['s', 't', 'x'.repeat(80)].map(name => startLockOf(join('/run', name)))
+  expect(new Set(locks).size).toBe(3)
+  for (const lock of locks) expect(lock).toMatch(/^\/run\/\.keytool-[0-9a-f]{8}$/)
 })
 
 test('it is announced before anybody can connect, and a failed announcement leaves nothing', async () => {

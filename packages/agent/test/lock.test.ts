@@ -71,8 +71,42 @@ test('guessing in parallel gains nothing: one after the other, and only so many 
   const guesses = await Promise.allSettled(Array.from({ length: 40 }, () => lock.unlock(wrong)))
   expect(guesses.every(({ status }) => status === 'rejected')).toBe(true)
   expect(mostHashing()).toBe(1)
-  expect(slept).toEqual(Array.from({ length: 16 }, (_, i) => 100 * (i + 1)))
+  // The one whose turn it was, and those who waited.
+  expect(slept).toEqual(Array.from({ length: 17 }, (_, i) => 100 * (i + 1)))
   await lock.unlock(right)
+})
+
+test('one attempt of each client waits, whatever else it sends', async () => {
+  const { lock, slept } = makeLock()
+  await lock.lock(right)
+  const client = { gone: false }
+  await Promise.allSettled(Array.from({ length: 10 }, () => lock.unlock(wrong, client)))
+  expect(slept).toEqual([100, 200])
+})
+
+test('where there is no room, who has guessed most gives way, and who has guessed least goes first', async () => {
+  const { lock, slept } = makeLock()
+  await lock.lock(right)
+  const guessers = Array.from({ length: 40 }, () => ({ gone: false }))
+  for (const client of guessers) await expect(lock.unlock(wrong, client)).rejects.toEqual(refused)
+  const guesses = Promise.allSettled(guessers.map(client => lock.unlock(wrong, client)))
+  const before = slept.length
+  await lock.unlock(right, { gone: false })
+  // Only the guess that was under way came before it.
+  expect(slept.length - before).toBe(1)
+  expect((await guesses).every(({ status }) => status === 'rejected')).toBe(true)
+  expect(slept.length - before).toBe(1)
+})
+
+test('the attempts of clients that are gone are not made', async () => {
+  const { lock, slept } = makeLock()
+  await lock.lock(right)
+  const guessers = Array.from({ length: 10 }, () => ({ gone: false }))
+  const guesses = Promise.allSettled(guessers.map(client => lock.unlock(wrong, client)))
+  for (const client of guessers) client.gone = true
+  await lock.unlock(right)
+  await guesses
+  expect(slept).toEqual([100])
 })
 
 test('two right passphrases at once: the second finds it open', async () => {

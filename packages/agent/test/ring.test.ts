@@ -141,3 +141,35 @@ test('a ring never grows past what one list can say', async () => {
   await ring.add(await generate('ed25519'))
   expect(await ring.list()).toHaveLength(2)
 })
+
+test('what waits for its turn is not signed with a key that went, or while it is locked', async () => {
+  const ring = createRing()
+  const kept = await generate('rsa', { bits: 2048 })
+  const gone = await generate('rsa', { bits: 2048 })
+  await ring.add(kept)
+  await ring.add(gone)
+  // Enough to fill the threads, so that the others wait.
+  const first = Array.from({ length: 4 }, () => ring.sign(blobOf(kept), data, 2))
+  const late = Promise.allSettled([ring.sign(blobOf(gone), data, 2), ring.sign(blobOf(kept), data, 2)])
+  await ring.remove(blobOf(gone))
+  await ring.lock(Buffer.from('p'))
+  expect((await Promise.allSettled(first)).map(({ status }) => status)).toEqual(new Array(4).fill('fulfilled'))
+  expect(await late).toMatchObject([{ reason: { code: 'not-found' } }, { reason: { code: 'refused' } }])
+})
+
+test('a view for a client is the same agent', async () => {
+  const ring = createRing({ lock: createLock({ sleep: async () => undefined }) })
+  const view = ring.forClient?.({ gone: false }) ?? ring
+  const key = await generate('ed25519')
+  await view.add(key)
+  expect(await view.list()).toEqual(await ring.list())
+  const publicKey = PublicKey.fromBlob(blobOf(key))
+  expect(publicKey.verify(data, await view.sign(blobOf(key), data, 0))).toBe(true)
+  await view.lock(Buffer.from('p'))
+  expect(await ring.list()).toEqual([])
+  await expect(view.unlock(Buffer.from('q'))).rejects.toMatchObject({ code: 'refused' })
+  await view.unlock(Buffer.from('p'))
+  await view.remove(blobOf(key))
+  await view.removeAll()
+  expect(await ring.list()).toEqual([])
+})

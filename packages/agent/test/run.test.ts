@@ -15,6 +15,7 @@ import {
   runAgent,
   writePidFile,
 } from '../src/index.js'
+import { startOf } from '../src/platform/running.js'
 import { later, leaveStaleSocket, listenAt, makeTemporary, RawClient } from './support.js'
 
 async function start(options: RunOptions): Promise<RunningAgent> {
@@ -99,9 +100,9 @@ test('two sockets in one folder have a pid file each', async () => {
   const folder = await makeTemporary()
   await start({ socket: join(folder, 'one.sock') })
   const two = await start({ socket: join(folder, 'two') })
-  expect((await readdir(folder)).sort()).toEqual(['one.pid', 'one.sock', 'two', 'two.pid'])
+  expect((await readdir(folder)).sort()).toEqual(['one.sock', 'one.sock.keytool.pid', 'two', 'two.keytool.pid'])
   await two.stop()
-  expect((await readdir(folder)).sort()).toEqual(['one.pid', 'one.sock'])
+  expect((await readdir(folder)).sort()).toEqual(['one.sock', 'one.sock.keytool.pid'])
 })
 
 test('a pid file is believed only when the socket answers, it is about that socket, and the process exists', async () => {
@@ -109,7 +110,8 @@ test('a pid file is believed only when the socket answers, it is about that sock
   const socket = join(folder, 'agent.sock')
   const pidFile = pidFileBeside(socket)
   const since = new Date(0).toISOString()
-  await writePidFile(pidFile, { pid: process.pid, socket, since })
+  const start = startOf(process.pid)
+  await writePidFile(pidFile, { pid: process.pid, socket, since, start })
   expect(await findAgent(socket)).toBeUndefined()
   await leaveStaleSocket(socket)
   expect(await findAgent(socket)).toBeUndefined()
@@ -122,10 +124,10 @@ test('a pid file is believed only when the socket answers, it is about that sock
   later(() => new Promise(resolve => other.close(resolve)))
   const pid = async () => (await findAgent(live, pidFile))?.pid
   expect(await findAgent(live, pidFile)).toEqual({ socket: live, pid: undefined, since: undefined })
-  await writePidFile(pidFile, { pid: process.pid, socket: live, since })
+  await writePidFile(pidFile, { pid: process.pid, socket: live, since, start })
   expect(await pid()).toBe(process.pid)
   // Above every system's largest pid.
-  await writePidFile(pidFile, { pid: 2 ** 30, socket: live, since })
+  await writePidFile(pidFile, { pid: 2 ** 30, socket: live, since, start })
   expect(await pid()).toBeUndefined()
 })
 
@@ -149,7 +151,7 @@ test.each(['', '123', '{}', '{"version":1,"pid":"1","socket":"s","since":""}', '
 test('a pid file that speaks of another agent by now stays', async () => {
   const socket = join(await makeTemporary(), 'agent.sock')
   const agent = await start({ socket })
-  await writePidFile(pidFileBeside(socket), { pid: 1, socket, since: '' })
+  await writePidFile(pidFileBeside(socket), { pid: 1, socket, since: new Date(0).toISOString(), start: undefined })
   await agent.stop()
   expect(await readPidFile(pidFileBeside(socket))).toMatchObject({ pid: 1 })
 })

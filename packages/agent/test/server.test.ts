@@ -1,6 +1,6 @@
-import { createServer } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import { join } from 'node:path'
-import { decodeSignature, generate, type PrivateKey, PublicKey } from '@keytool/keygen'
+import { decodeSignature, generate, PublicKey } from '@keytool/keygen'
 import {
   type Agent,
   createLock,
@@ -12,6 +12,7 @@ import {
   requests,
   type Service,
   serve,
+  serveConnection,
 } from '../src/index.js'
 import {
   addRequest,
@@ -55,15 +56,26 @@ function makeRing(): Agent {
   return createRing({ lock: createLock({ sleep: async () => undefined }) })
 }
 
+/** A ring's agent of which some methods are ours. */
+function override(ring: Agent, methods: Partial<Agent>): Agent {
+  return {
+    list: () => ring.list(),
+    sign: (...args) => ring.sign(...args),
+    add: key => ring.add(key),
+    remove: blob => ring.remove(blob),
+    removeAll: () => ring.removeAll(),
+    lock: passphrase => ring.lock(passphrase),
+    unlock: passphrase => ring.unlock(passphrase),
+    ...methods,
+  }
+}
+
 /** An agent whose every signature waits until it is let go. */
 function makeSlowAgent(): { agent: Agent; started: () => number; go: () => void } {
   const ring = createRing()
   const waiting: (() => void)[] = []
   let started = 0
-  const agent: Agent = Object.assign(Object.create(ring), {
-    list: () => ring.list(),
-    add: (key: PrivateKey) => ring.add(key),
-    removeAll: () => ring.removeAll(),
+  const agent = override(ring, {
     async sign(blob: Buffer, data: Buffer, flags: number) {
       started++
       await new Promise<void>(resolve => waiting.push(resolve))
@@ -189,6 +201,15 @@ test('a peer that dies midway harms nobody', async () => {
   expect((await good.reply())?.[0]).toBe(IDENTITIES)
 })
 
+test('what node still hands over of a connection that has ended is cleared, and ends nothing else', () => {
+  const socket = new Socket()
+  serveConnection(makeRing(), socket)
+  socket.destroy()
+  const chunks = [LIST, LIST].map(each => Buffer.from(each))
+  for (const chunk of chunks) socket.emit('data', chunk)
+  expect(Buffer.concat(chunks).every(byte => byte === 0)).toBe(true)
+})
+
 test('answers keep the order of the requests, however slow one of them is', async () => {
   const { agent, go, started } = makeSlowAgent()
   const { connect } = await makeWorld({}, agent)
@@ -288,6 +309,109 @@ test('no more requests of one connection are under way than allowed; the rest fo
   expect(await client.numbers(23)).toEqual(new Array(23).fill(SIGNATURE))
 })
 
+test('all connections share a budget of bytes, and each may have one request under way whatever the others do', async () => {
+  const { agent, go, started } = makeSlowAgent()
+  const { connect } = await makeWorld({ bytes: 300_000 }, agent)
+  const key = await generate('ed25519')
+  await agent.add(key)
+  const large = signRequest(key, 'x'.repeat(100_000))
+  const small = signRequest(key)
+  const greedy = [await connect(), await connect(), await connect()]
+  for (const client of greedy) client.send(...Array.from({ length: 10 }, () => large))
+  // Two fit into the budget, and each connection has its one.
+  await until(() => started() >= 3)
+  await new Promise(resolve => setTimeout(resolve, 100))
+  expect(started()).toBeLessThanOrEqual(4)
+  const before = started()
+  const late = await connect()
+  late.send(small, LIST)
+  await until(() => started() === before + 1)
+  const answers = [...greedy.map(client => client.numbers(10)), late.numbers(2)]
+  let done = false
+  void Promise.all(answers).then(() => {
+    done = true
+  })
+  for (let round = 0; round < 200 && !done; round++) {
+    go()
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+  expect(await Promise.all(answers)).toEqual([
+    ...greedy.map(() => new Array(10).fill(SIGNATURE)),
+    [SIGNATURE, IDENTITIES],
+  ])
+})
+
+test('a client that leaves gives its part of the budget back', async () => {
+  const { agent, go, started } = makeSlowAgent()
+  const { connect, service } = await makeWorld({ bytes: 250_000 }, agent)
+  const key = await generate('ed25519')
+  await agent.add(key)
+  const large = signRequest(key, 'x'.repeat(100_000))
+  const [greedy, other] = [await connect(), await connect()]
+  greedy.send(large, large, large)
+  await until(() => started() === 2)
+  greedy.socket.destroy()
+  go()
+  // While nothing more is read from it, writing an answer is what shows that it is gone. One more may have begun.
+  await until(() => service.size === 1)
+  go()
+  await new Promise(resolve => setTimeout(resolve, 20))
+  const before = started()
+  other.send(large, large)
+  await until(() => started() === before + 2)
+  go()
+  expect(await other.numbers(2)).toEqual([SIGNATURE, SIGNATURE])
+})
+
+test('a flood of RSA requests holds up another client for a turn each, and ends with whoever sent it', async () => {
+  const { connect, agent } = await makeWorld()
+  const key = await generate('rsa', { bits: 4096 })
+  await agent.add(key)
+  const request = signRequest(key, 'data', 2)
+  const floods = await Promise.all(Array.from({ length: 10 }, connect))
+  const other = await connect()
+  let answered = 0
+  for (const { socket } of floods) socket.on('data', chunk => (answered += chunk.length > 0 ? 1 : 0))
+  for (const client of floods) client.send(...Array.from({ length: 60 }, () => request))
+  await until(() => answered > 0)
+  const before = answered
+  other.send(request)
+  expect((await other.reply())?.[0]).toBe(SIGNATURE)
+  // Of 600 requests that were there before it, it waited for a few: those in threads, and one of each client.
+  expect(answered - before).toBeLessThan(60)
+  for (const { socket } of floods) socket.destroy()
+  const began = performance.now()
+  other.send(request)
+  expect((await other.reply())?.[0]).toBe(SIGNATURE)
+  // Five hundred signatures of this size take seconds.
+  expect(performance.now() - began).toBeLessThan(1000)
+})
+
+test('clients that keep guessing the passphrase do not keep out the one who knows it', async () => {
+  const { connect } = await makeWorld()
+  const owner = await connect()
+  owner.send(ask('lock', { passphrase: Buffer.from('right') }))
+  expect((await owner.reply())?.[0]).toBe(SUCCESS)
+  let over = false
+  const guess = ask('unlock', { passphrase: Buffer.from('wrong') })
+  const guessers = Array.from({ length: 60 }, async () => {
+    const client = await connect()
+    while (!over) {
+      client.send(guess)
+      if ((await client.reply())?.[0] === undefined) return
+      await new Promise(resolve => setTimeout(resolve, 5))
+    }
+    client.socket.destroy()
+  })
+  await new Promise(resolve => setTimeout(resolve, 500))
+  const late = await connect()
+  late.send(ask('unlock', { passphrase: Buffer.from('right') }))
+  const answer = await late.reply()
+  over = true
+  await Promise.all(guessers)
+  expect(answer?.[0]).toBe(SUCCESS)
+})
+
 test('a flood of requests is answered to the last, with others served in between', async () => {
   const { connect, agent } = await makeWorld()
   const key = await generate('ed25519')
@@ -310,7 +434,7 @@ test('many requests in one chunk are worked on in batches, and the event loop tu
   const ring = createRing()
   let started = 0
   let atFirstTurn: number | undefined
-  const agent: Agent = Object.assign(Object.create(ring), {
+  const agent = override(ring, {
     list: () => {
       if (started++ === 0) {
         setImmediate(() => {
@@ -330,7 +454,7 @@ test('many requests in one chunk are worked on in batches, and the event loop tu
 test('a peer that never reads is not read from either: memory stays flat, and others are served', async () => {
   let asked = 0
   const ring = createRing()
-  const agent: Agent = Object.assign(Object.create(ring), {
+  const agent = override(ring, {
     list: () => {
       asked++
       return ring.list()

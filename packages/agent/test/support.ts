@@ -1,4 +1,4 @@
-import { mkdtemp, rename, rm } from 'node:fs/promises'
+import { chown, mkdtemp, rename, rm } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -37,6 +37,16 @@ export async function leaveStaleSocket(path: string): Promise<void> {
   // Closing removes the name that was bound, which is not there any more.
   await rename(`${path}~`, path)
   await new Promise(resolve => server.close(resolve))
+}
+
+const SOME_USER = 12345
+
+/** Makes it another user's. Only root can give things away; to anybody else it is the user that changes for the test. */
+export async function giveAway(path: string): Promise<void> {
+  if (process.getuid?.() === 0) return chown(path, SOME_USER, SOME_USER)
+  const { getuid } = process
+  process.getuid = () => SOME_USER
+  later(() => Object.assign(process, { getuid }))
 }
 
 /** A client that speaks in raw bytes. */

@@ -1,8 +1,8 @@
 import { type AgentClient, connectAgent, findAgent } from '@keytool/agent'
-import { isKeytoolError, KeytoolError, type PrivateKey } from '@keytool/keygen'
+import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import type { Context } from './context.js'
 
-/** An agent that is alive answers a connect at once. In milliseconds. */
+/** An agent that is alive lists its keys at once: that asks nobody anything. In milliseconds. */
 const PATIENCE = 3_000
 
 /**
@@ -14,13 +14,28 @@ export async function openAgent(context: Context): Promise<AgentClient> {
   const ours = context.places.agentSocket
   const named = context.env['SSH_AUTH_SOCK'] || ours
   try {
-    return await connectAgent(named, { timeout: PATIENCE })
+    return await reach(named)
   } catch (error) {
     if (named === ours || !isUnreachable(error)) throw withHint(error, context)
   }
-  return connectAgent(ours, { timeout: PATIENCE }).catch(error => {
+  return reach(ours).catch(error => {
     throw withHint(error, context)
   })
+}
+
+/** Connects, and makes sure that something answers. Later answers may take their time: an agent may ask its user. */
+async function reach(path: string): Promise<AgentClient> {
+  const agent = await connectAgent(path)
+  const timer = setTimeout(() => agent.close(), PATIENCE)
+  try {
+    await agent.list()
+    return agent
+  } catch (error) {
+    agent.close()
+    throw error
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** The same, or `undefined` when no agent answers. */
@@ -44,16 +59,6 @@ export async function withAgent<T>(context: Context, work: (agent: AgentClient) 
 /** Whether this agent is keytool's own, by the pid file beside its socket. */
 export async function isOurs(agent: AgentClient): Promise<boolean> {
   return (await findAgent(agent.path))?.pid !== undefined
-}
-
-/** Hands a key to the agent; afterwards only the agent has it. */
-export async function addToAgent(key: PrivateKey, context: Context): Promise<void> {
-  const { say } = context
-  await withAgent(context, async agent => {
-    await agent.add(key)
-    const where = agent.path === context.places.agentSocket ? 'the agent' : `the agent at ${say.path(agent.path)}`
-    say.done(`loaded into ${where}`)
-  })
 }
 
 function isUnreachable(error: unknown): boolean {

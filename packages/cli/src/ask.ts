@@ -12,11 +12,18 @@ const ASKPASS_LIMIT_MS = 10 * 60 * 1000
  * @param what names the secret in errors: `passphrase`, `password`
  */
 export async function readSecretFile(path: string, what: string, context: Context): Promise<Buffer> {
-  const bytes = path === '-' ? await readStdin(context) : await readWhole(path, MAX_SECRET)
+  if (path === '-') fromStdin ??= readStdin(context)
+  // A copy: whoever uses the secret wipes it.
+  const bytes = Buffer.from(path === '-' && fromStdin ? await fromStdin : await readWhole(path, MAX_SECRET))
   const end = bytes.indexOf(10)
   const line = end < 0 ? bytes : bytes.subarray(0, bytes[end - 1] === 13 ? end - 1 : end)
   if (line.includes(0)) throw new KeytoolError('damaged', `the ${what} in ${path} has a NUL byte in it`)
   return line
+}
+
+/** `one try left`, `2 tries left`. */
+export function triesLeft(left: number): string {
+  return left === 1 ? 'one try left' : `${left} tries left`
 }
 
 /** Whether somebody can be asked on this terminal. */
@@ -75,21 +82,29 @@ export async function askChoice<T extends string>(
  * One question by inquirer, on stderr, so that stdout stays clean for data. The library takes 100 ms to load, so only
  * those who are asked pay for it.
  */
-async function prompted<T>(question: Record<string, unknown>, { say }: Context): Promise<T> {
+async function prompted<T>(question: Record<string, unknown>, { say, stdin }: Context): Promise<T> {
   // The library looks at the environment alone.
   if (!say.colourful) process.env['NO_COLOR'] = '1'
   const { default: inquirer } = await import('inquirer')
-  const ask = inquirer.createPromptModule({ output: process.stderr })
+  const ended = new AbortController()
+  // After Ctrl-D, or when the terminal goes away, the library waits for the process to end. A connection that is open
+  // would keep it alive, with the terminal showing what is typed.
+  const noticeEnd = () => setImmediate(() => ended.abort())
+  for (const event of endings) stdin.on(event, noticeEnd)
+  const ask = inquirer.createPromptModule({ output: process.stderr, signal: ended.signal })
   try {
     const { answer } = await ask([{ name: 'answer', theme: { prefix: '?' }, ...question }] as never)
     return answer as T
   } catch (error) {
-    if ((error as Error).name === 'ExitPromptError') {
-      throw new KeytoolError('cancelled', 'stopped at the prompt', { reason: 'nothing was changed', cause: error })
-    }
-    throw error
+    if (!['ExitPromptError', 'AbortPromptError'].includes((error as Error).name)) throw error
+    throw new KeytoolError('cancelled', 'stopped at the prompt', { reason: 'nothing was changed', cause: error })
+  } finally {
+    for (const event of endings) stdin.off(event, noticeEnd)
   }
 }
+
+/** What the input does when no more keys will come. */
+const endings = ['pause', 'end', 'close'] as const
 
 /** OpenSSH's rule (ssh(1), SSH_ASKPASS_REQUIRE), save that no X display is asked for: askpass programs are not all X's. */
 function askpassProgram(context: Context): string | undefined {
@@ -122,6 +137,9 @@ async function runAskpass(program: string, prompt: string, { env }: Context): Pr
   const end = answer.indexOf(10)
   return end < 0 ? answer : answer.subarray(0, answer[end - 1] === 13 ? end - 1 : end)
 }
+
+/** Standard input is read once; whoever asks again gets the same. */
+let fromStdin: Promise<Buffer> | undefined
 
 async function readStdin({ stdin }: Context): Promise<Buffer> {
   const parts: Buffer[] = []

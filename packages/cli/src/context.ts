@@ -17,9 +17,14 @@ export interface Context {
 /** A command's one entry. Returns the exit status; throws KeytoolError. */
 export type Run = (args: readonly string[], context: Context) => Promise<number>
 
-/** @param program path of the running program; its name decides what texts call it */
+/** The name the program was called by. The JDK has a `keytool` of its own, so it has two. */
+export function programName(): string {
+  return /(^|[\\/])ssh-keytool(\.\w+)?$/.test(process.argv[1] ?? '') ? 'ssh-keytool' : 'keytool'
+}
+
+/** @param program path of the running program, links resolved */
 export function createContext(program: string): Context {
-  const name = /(^|[\\/])ssh-keytool(\.\w+)?$/.test(process.argv[1] ?? '') ? 'ssh-keytool' : 'keytool'
+  const name = programName()
   const { env, stdin, stdout, stderr } = process
   const say = new Say({ name, home: homeIfKnown(), stdout, stderr, env })
   let known: Places | undefined

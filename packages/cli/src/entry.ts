@@ -1,3 +1,4 @@
+import { programName } from './context.js'
 import { main } from './main.js'
 
 /** Set when what was asked for could not be written. */
@@ -7,7 +8,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // A reader that goes away (`keytool list | head -1`) has what it wanted. Everything else, a full disk say, is a failure.
   if (error.code === 'EPIPE' || lost) return
   lost = true
-  process.stderr.write(`keytool: the output can't be written: ${error.code}\n`)
+  process.stderr.write(`${programName()}: the output can't be written: ${error.code}\n`)
 })
 // Nobody is left to be told.
 process.stderr.on('error', () => {})

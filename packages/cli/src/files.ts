@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises'
-import { readWhole } from '@keytool/agent/platform'
+import { readPlain, readWhole } from '@keytool/agent/platform'
 import {
   detectPrivate,
   type ErrorCode,
@@ -10,7 +10,7 @@ import {
   type PublicKey,
   readPublicLines,
 } from '@keytool/keygen'
-import { askSecret, hasTerminal, readSecretFile } from './ask.js'
+import { askSecret, hasTerminal, readSecretFile, triesLeft } from './ask.js'
 import type { Context } from './context.js'
 import { describeProtection } from './protection.js'
 
@@ -62,7 +62,7 @@ export async function openKey(path: string, unlocking: Unlocking, context: Conte
       passphrase.fill(0)
       if (!isKeytoolError(error) || error.code !== 'secret-wrong') throw error
       if (left === 0) throw wrongPassphrase(path, `${format.title}, ${describeProtection(facts)}`, error)
-      context.say.prompt(`wrong passphrase, ${left === 1 ? 'one try' : `${left} tries`} left`)
+      context.say.prompt(`wrong passphrase, ${triesLeft(left)}`)
     }
   }
 }
@@ -101,7 +101,7 @@ export async function withCommentBeside(
   nameless: string = key.comment,
 ): Promise<PublicKey> {
   try {
-    const [beside] = readPublicLines(await readWhole(`${path}.pub`))
+    const [beside] = readPublicLines(await readPlain(`${path}.pub`))
     return beside?.equals(key) ? key.withComment(beside.comment || nameless) : key
   } catch {
     // A `.pub` that is missing or damaged changes nothing about the key itself.

@@ -1,5 +1,5 @@
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
-import type { Run } from './context.js'
+import type { Context, Run } from './context.js'
 import { createContext } from './context.js'
 import { exitStatus } from './exit.js'
 import type { OnlineCommand } from './online.js'
@@ -40,25 +40,26 @@ export async function main(argv: readonly string[], program: string): Promise<nu
     const end = argv.indexOf('--')
     say.configure({ json: argv.slice(0, end < 0 ? argv.length : end).includes('--json') })
     if (name === undefined) return (await online('overview')).run([], context)
-    if (name === '--help' || name === '-h' || name === 'help') {
-      const asked = args[0] === undefined ? undefined : commands[args[0]]
-      if (asked) return (await asked.load()).run(['--help'], context)
+    if (name === '--help' || name === '-h' || (name === 'help' && args[0] === undefined)) {
       say.data(helpText(context.name))
       return 0
     }
+    if (name === 'help') return await (await find(args[0] ?? '', context).load()).run(['--help'], context)
     if (name === '--version' || name === '-V') {
       say.data(`${context.name} ${(await import('./version.js')).version}\n`)
       return 0
     }
-    const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
-    if (!entry) {
-      throw new KeytoolError('usage', `${JSON.stringify(name)} is no command`, { hint: `${context.name} --help` })
-    }
-    return await (await entry.load()).run(args, context)
+    return await (await find(name, context).load()).run(args, context)
   } catch (error) {
     say.error(error)
     return isKeytoolError(error) ? exitStatus[error.code] : 1
   }
+}
+
+function find(name: string, context: Context): Entry {
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (entry) return entry
+  throw new KeytoolError('usage', `${JSON.stringify(name)} is no command`, { hint: `${context.name} --help` })
 }
 
 function helpText(name: string): string {

@@ -37,9 +37,12 @@ export function parse<O extends object>(
     .configureOutput({ writeOut: text => say.data(text), writeErr: () => {} })
     .allowExcessArguments(false)
     .helpOption('-h, --help', 'show this')
+    // What it would suggest in place of a mistyped word can be the opposite of what was meant.
+    .showSuggestionAfterError(false)
   if (usage.takes) command.arguments(usage.takes)
   for (const [flags, help, many] of usage.options ?? []) {
-    if (many) command.option(flags, help, (value: string, before: string[]) => [...before, value], [])
+    // No default is handed over, because --help would show it.
+    if (many) command.option(flags, help, (value: string, before?: string[]) => [...(before ?? []), value])
     else command.option(flags, help)
   }
   command
@@ -55,7 +58,14 @@ export function parse<O extends object>(
     const { code, message } = error as CommanderError
     if (code === 'commander.helpDisplayed') return undefined
     if (!code?.startsWith('commander.')) throw error
-    throw new KeytoolError('usage', plain(message), { hint: `${context.name} ${usage.command} --help`, cause: error })
+    const isSecret = /'--(passphrase|password)'/.test(message)
+    throw new KeytoolError('usage', plain(message), {
+      ...(isSecret && { reason: 'a secret on the command line is seen by everybody on this machine' }),
+      hint: isSecret
+        ? 'put it in a file: --passphrase-file, --password-file (-: standard input)'
+        : `${context.name} ${usage.command} --help`,
+      cause: error,
+    })
   }
   const options = command.opts<O & { json?: boolean; quiet?: boolean; color?: boolean }>()
   say.configure(options)
@@ -78,6 +88,7 @@ export function wholeNumber(text: string, name: string, min: number, max: number
 function plain(message: string): string {
   return message
     .replace(/^error: /, '')
+    .replace(/^too many arguments.*/s, 'there are more words than this command takes')
     .replace(/('-[^'=]*)=.*'/s, "$1'")
     .replace(/\s*\n\s*/g, ' ')
     .replace(/\.$/, '')

@@ -1,9 +1,12 @@
 import { userInfo } from 'node:os'
 import { KeytoolError } from '@keytool/keygen'
 import { type AskPassword, checkPort, checkUser, parseTarget, type Session, SessionStore } from '@keytool/tunnel'
-import { askSecret, readSecretFile } from './ask.js'
+import { askSecret, readSecretFile, triesLeft } from './ask.js'
 import type { Context } from './context.js'
 import { wholeNumber } from './options.js'
+
+/** How often the tunnel's room asks for a password. */
+const PASSWORD_TRIES = 3
 
 /** Where a command goes, all of it known. */
 export interface Destination {
@@ -26,6 +29,11 @@ export async function resolveDestination(word: string, options: ReachOptions, co
   const port = options.port === undefined ? undefined : wholeNumber(options.port, '-p', 1, 65535)
   const login = options.login === undefined ? undefined : checkUser(options.login)
   const session = await savedSession(word, context)
+  if (session?.jump !== undefined) {
+    throw new KeytoolError('unsupported', `the session ${word} goes by way of ${session.jump}, which is not done yet`, {
+      reason: 'it is not dialled directly instead: another host may answer to that name here',
+    })
+  }
   if (session) {
     return {
       host: session.host,
@@ -54,27 +62,39 @@ async function savedSession(word: string, { places }: Context): Promise<Session 
   }
 }
 
+/** The error that tells which saved sessions a word may have meant. */
+export async function nearSession(word: string, { places }: Context): Promise<KeytoolError | undefined> {
+  return new SessionStore(places.config).load(word).then(
+    () => undefined,
+    error => (error instanceof KeytoolError ? error : undefined),
+  )
+}
+
 /** `user@host`, with the port where it is not 22. */
 export function showDestination({ user, host, port }: Destination): string {
   return `${user}@${host}${port === 22 ? '' : `:${port}`}`
 }
 
-/** Gives the account's password: from a file, through SSH_ASKPASS, on the terminal. */
-export function passwordSource(file: string | undefined, context: Context): AskPassword {
+/**
+ * Gives the account's password: from a file, through SSH_ASKPASS, on the terminal.
+ * @param why says why it comes to a password, before the first question
+ */
+export function passwordSource(file: string | undefined, context: Context, why?: () => string): AskPassword {
+  let given = false
   return async ({ user, host, text, kind, echo, attempt }) => {
     if (file !== undefined) {
-      // The same wrong password again would only count against the account.
-      if (attempt > 1) throw new KeytoolError('secret-wrong', `${host} refuses the password in ${file} for ${user}`)
+      // Once: the same wrong password again would only count against the account, and what else is asked is no password.
+      if (given)
+        throw new KeytoolError('secret-wrong', `${host} is not content with the password in ${file} for ${user}`)
+      given = true
       return readSecretFile(file, 'password', context)
     }
-    if (attempt > 1) context.say.prompt('that was refused; once more')
-    const asked = kind === 'password' || /^password:?$/i.test(text) ? 'password' : text
-    return askSecret(
-      `${asked} for ${user}@${host}`,
-      'pass it with --password-file FILE, or - for standard input',
-      context,
-      echo,
-    )
+    if (attempt === 1 && why) context.say.note(why())
+    if (attempt > 1) context.say.prompt(`that was refused; ${triesLeft(PASSWORD_TRIES - attempt + 1)}`)
+    const isPassword = kind === 'password' || /^password:?$/i.test(text)
+    // What the server asks stands behind our own words and in quotes, so that it can't pass for a question of ours.
+    const prompt = isPassword ? `password for ${user}@${host}` : `${user}@${host} asks "${text}"`
+    return askSecret(prompt, 'pass it with --password-file FILE, or - for standard input', context, echo)
   }
 }
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import type { AgentClient } from '@keytool/agent'
-import type { PrivateKey, PublicKey, Signer } from '@keytool/keygen'
+import { fingerprint, KeytoolError, type PrivateKey, type PublicKey, type Signer } from '@keytool/keygen'
 import type { Context } from './context.js'
 import { isThere, openKey, publicHalf, type Unlocking } from './files.js'
 
 /** The names that ssh itself looks for in ~/.ssh, in the order keytool prefers them. */
-export const defaultNames = ['id_ed25519', 'id_ecdsa', 'id_rsa'] as const
+const defaultNames = ['id_ed25519', 'id_ecdsa', 'id_rsa'] as const
 
 /** A key in a file, opened (and its passphrase asked for) when it first signs, and not before. */
 function fileSigner(path: string, publicKey: PublicKey, unlocking: Unlocking, context: Context): Signer {
@@ -13,7 +13,7 @@ function fileSigner(path: string, publicKey: PublicKey, unlocking: Unlocking, co
   return {
     publicKey,
     async sign(data, options) {
-      key ??= openKey(path, unlocking, context).then(opened => opened.key)
+      key ??= openMatching(path, publicKey, unlocking, context)
       return (await key).sign(data, options)
     },
   }
@@ -38,9 +38,23 @@ export async function signerFor(
   const file = path.replace(/\.pub$/, '')
   if (!(await isThere(file))) return undefined
   if (when === 'later') return fileSigner(file, publicKey, unlocking, context)
-  const { key, passphrase } = await openKey(file, unlocking, context)
+  return openMatching(file, publicKey, unlocking, context)
+}
+
+/** The private key, which must be that of the public one: a `.pub` beside it may have been swapped. */
+async function openMatching(
+  path: string,
+  publicKey: PublicKey,
+  unlocking: Unlocking,
+  context: Context,
+): Promise<PrivateKey> {
+  const { key, passphrase } = await openKey(path, unlocking, context)
   passphrase?.fill(0)
-  return key
+  if (key.publicKey.equals(publicKey)) return key
+  throw new KeytoolError('damaged', `${path} and ${path}.pub are not the same key`, {
+    reason: `one is ${fingerprint(key.publicKey)}, the other ${fingerprint(publicKey)}`,
+    hint: 'find out which one is right before it goes anywhere',
+  })
 }
 
 /** All that may be offered where nobody chose a key: the agent's, then the default files it does not hold. */
@@ -58,10 +72,10 @@ export async function allSigners(
   return signers
 }
 
-/** The private keys in ~/.ssh that have a default name. */
+/** The private keys in ~/.ssh that have a default name, PuTTY's among them. */
 export async function defaultKeyFiles({ places }: Context): Promise<string[]> {
   const found: string[] = []
-  for (const name of defaultNames) {
+  for (const name of defaultNames.flatMap(each => [each, `${each}.ppk`])) {
     const path = join(places.ssh, name)
     if (await isThere(path)) found.push(path)
   }

@@ -1,5 +1,5 @@
-/** What a terminal or a reader could mistake for something else: controls, and marks that turn or hide text. */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\u2028\u2029]/gu
+/** What a terminal or a reader could mistake for something else: controls, marks that turn or hide text, letters without ink. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\u2028\u2029\u2800]|(?!\ufe0f)\p{Default_Ignorable_Code_Point}/gu
 
 /**
  * Foreign text as it may be shown: controls, bidi marks and invisible characters written as `\u{…}`, cut to `max`

@@ -80,6 +80,36 @@ describe('RSA that contradicts itself is damaged', () => {
   })
 })
 
+test('RSA whose factor is no prime is damaged, though every equation holds', async () => {
+  const [one, two] = await Promise.all([generate('rsa', { bits: 2048 }), generate('rsa', { bits: 2048 })])
+  const number = (part: Buffer | undefined) => BigInt(`0x${part?.toString('hex')}`)
+  const bytes = (value: bigint) => {
+    const hex = value.toString(16)
+    return Buffer.from(hex.length % 2 ? `0${hex}` : hex, 'hex')
+  }
+  // p is the product of two primes; the rest follows from it as for any key.
+  const p = number(one.parts['p']) * number(one.parts['q'])
+  const q = number(two.parts['p'])
+  const e = 65537n
+  const order = (p - 1n) * (q - 1n)
+  const parts = {
+    e: bytes(e),
+    n: bytes(p * q),
+    d: bytes(inverse(e, order)),
+    iqmp: bytes(inverse(q % p, p)),
+    p: bytes(p),
+    q: bytes(q),
+  }
+  expect(() => PrivateKey.fromParts(one.algorithm, parts)).toThrow(expect.objectContaining({ code: 'damaged' }))
+})
+
+/** By the extended Euclidean algorithm. */
+function inverse(value: bigint, modulus: bigint): bigint {
+  let [a, b, x, y] = [value, modulus, 1n, 0n]
+  while (b > 0n) [a, b, x, y] = [b, a % b, y, x - (a / b) * y]
+  return ((x % modulus) + modulus) % modulus
+}
+
 describe('what is never made', () => {
   test.each([
     ['dsa', undefined],

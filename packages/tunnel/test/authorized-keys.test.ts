@@ -1,8 +1,8 @@
 import { generate, type PublicKey } from '@keytool/keygen'
-import type { ExecResult } from '../src/connection/connection.js'
+import type { ExecOptions, ExecResult } from '../src/connection/connection.js'
 import { appendLine, findKey, formatAuthorizedKey, parseAuthorizedKeys } from '../src/servers/authorized-keys.js'
 import { installPublicKey } from '../src/servers/install.js'
-import { checkKeyOptions, parseKeyOptions } from '../src/servers/key-options.js'
+import { checkKeyOptions, meanTheSame, parseKeyOptions } from '../src/servers/key-options.js'
 import { appendScript, readScript } from '../src/servers/scripts.js'
 
 let key: PublicKey
@@ -89,6 +89,65 @@ describe('options', () => {
     'from="a" ',
   ])('%j are none', text => {
     expect(() => checkKeyOptions(text)).toThrow(expect.objectContaining({ code: 'usage' }))
+  })
+})
+
+describe('two sets of options', () => {
+  test.each([
+    ['no-pty', 'No-PTY'],
+    ['no-pty,from="a,b"', 'from="a,b",no-pty'],
+    ['command="a, \\"b\\"",restrict', 'restrict,command="a, \\"b\\""'],
+    ['permitopen="a:1",permitopen="b:2"', 'permitopen="b:2",permitopen="a:1"'],
+    ['pty,no-pty', 'no-pty'],
+    ['pty,restrict', 'restrict'],
+  ])('%s means the same as %s', (one, other) => {
+    expect(meanTheSame(one, other)).toBe(true)
+  })
+
+  test.each([
+    ['no-pty', ''],
+    ['no-pty', 'pty'],
+    ['restrict,pty', 'pty,restrict'],
+    ['from="a"', 'from="A"'],
+    ['from="a",no-pty', 'from="a,no-pty"'],
+    ['permitopen="a:1"', 'permitopen="a:1",permitopen="b:2"'],
+  ])('%s does not mean the same as %j', (one, other) => {
+    expect(meanTheSame(one, other)).toBe(false)
+    expect(meanTheSame(other, one)).toBe(false)
+  })
+})
+
+describe('a key that is there already', () => {
+  /** A server with this file, which is told to write nothing. */
+  const holding = (file: string) => ({
+    async exec(script: string, { stdin = Buffer.alloc(0) }: ExecOptions = {}) {
+      expect(script).toBe(readScript)
+      const marker = Buffer.from(stdin).toString().trim()
+      const stdout = Buffer.from(`${marker} file\n${file}\n${marker} end\n`)
+      return { status: 0, stdout, stderr: Buffer.alloc(0) }
+    },
+  })
+  const options = 'restrict,from="192.0.2.*"'
+
+  test.each([
+    ['without options asked for', () => `no-pty ${line}`, {}],
+    ['with the same ones, in another order', () => `from="192.0.2.*",restrict ${line}`, { options }],
+  ])('is present: %s', async (_what, file, asked) => {
+    expect(await installPublicKey(holding(file()), key, asked)).toMatchObject({ state: 'present', line: 1 })
+  })
+
+  test.each([
+    ['without any', () => line, 'without options', 1],
+    ['with others', () => `no-pty ${line}`, 'with no-pty', 1],
+    ['with others further down', () => `${options} ${line}\n${line}\n`, 'without options', 2],
+  ])('is refused when options are asked for, and it is there %s', async (_what, file, there, number) => {
+    for (const dryRun of [false, true]) {
+      await expect(installPublicKey(holding(file()), key, { options, dryRun })).rejects.toMatchObject({
+        code: 'refused',
+        message: `the key is there already, but ${there}: ~/.ssh/authorized_keys line ${number}`,
+        reason: `asked for ${options}; nothing was changed`,
+      })
+    }
   })
 })
 

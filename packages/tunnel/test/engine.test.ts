@@ -1,76 +1,40 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generate, KeytoolError, type PrivateKey, type Signer } from '@keytool/keygen'
-import ssh2 from 'ssh2'
+import type ssh2 from 'ssh2'
 import type { PasswordPrompt } from '../src/connection/auth.js'
 import { type ConnectOptions, connect } from '../src/connection/connect.js'
 import { dial } from '../src/connection/dial.js'
 import { signAsAsked } from '../src/connection/signing.js'
-import { KnownHosts } from '../src/known-hosts/store.js'
+import { Servers } from './servers.js'
 
 // The engine against servers that ask, cheat, stammer and fall silent.
 
-const hostKey = ssh2.utils.generateKeyPairSync('ed25519').private
-
 let home: string
 let key: PrivateKey
-const servers: { close(): unknown }[] = []
-const sockets = new Set<Socket>()
+let servers: Servers
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'kt-'))
   key = await generate('ed25519')
+  servers = new Servers(home)
 })
 
-afterEach(() => {
-  for (const server of servers.splice(0)) server.close()
-  for (const socket of sockets) socket.destroy()
-})
+afterEach(() => servers.close())
 
 afterAll(() => rm(home, { recursive: true }))
 
-/** A server that speaks SSH and lets `login` decide. */
-async function sshServer(
-  login: (context: ssh2.AuthContext) => void,
-  onClient: (client: ssh2.Connection) => void = () => {},
-  more: Partial<ssh2.ServerConfig> = {},
-): Promise<number> {
-  const server = new ssh2.Server({ hostKeys: [hostKey], ...more }, client => {
-    client.on('error', () => {}).on('authentication', login)
-    client.on('ready', () => onClient(client))
-  })
-  servers.push(server)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return (server.address() as { port: number }).port
-}
-
-/** A server that speaks anything else. */
-async function rawServer(serve: (socket: Socket) => void): Promise<number> {
-  const server: Server = createServer(socket => {
-    sockets.add(socket)
-    socket.on('error', () => {}).on('close', () => sockets.delete(socket))
-    serve(socket)
-  })
-  servers.push(server)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return (server.address() as { port: number }).port
-}
-
 function to(port: number, more: Partial<ConnectOptions> = {}): ConnectOptions {
-  const knownHosts = new KnownHosts({ home, files: [join(home, `known-${port}`)], systemFiles: [] })
-  const hosts = { knownHosts, confirmHost: async () => true }
-  return { host: '127.0.0.1', port, user: 'hana', signers: [key], hosts, ...more }
+  return servers.to(port, { signers: [key], ...more })
 }
 
 describe('a server that asks questions', () => {
   test('gets the answers; its words are escaped', async () => {
-    const port = await sshServer(context => {
+    const port = await servers.ssh(context => {
       if (context.method !== 'keyboard-interactive') return context.reject(['keyboard-interactive', 'password'])
       const prompts = [
         { prompt: 'Password: ', echo: false },
@@ -102,7 +66,7 @@ describe('a server that asks questions', () => {
   })
 
   test('three wrong answers', async () => {
-    const port = await sshServer(context => {
+    const port = await servers.ssh(context => {
       if (context.method !== 'keyboard-interactive') return context.reject(['keyboard-interactive'])
       context.prompt([{ prompt: 'Password: ', echo: false }], () => context.reject(['keyboard-interactive']))
     })
@@ -113,7 +77,7 @@ describe('a server that asks questions', () => {
   })
 
   test('without end', async () => {
-    const port = await sshServer(context => {
+    const port = await servers.ssh(context => {
       if (context.method !== 'keyboard-interactive') return context.reject(['keyboard-interactive'])
       const again = () => context.prompt([{ prompt: 'More: ', echo: false }], again)
       again()
@@ -123,7 +87,7 @@ describe('a server that asks questions', () => {
   })
 
   test('without end, and without a question', async () => {
-    const port = await sshServer(context => {
+    const port = await servers.ssh(context => {
       if (context.method !== 'keyboard-interactive') return context.reject(['keyboard-interactive'])
       const again = () => setTimeout(() => context.prompt([], again), 5)
       again()
@@ -136,7 +100,7 @@ describe('a server that asks questions', () => {
   })
 
   test('the user’s own time does not count, and giving up is handed on', async () => {
-    const port = await sshServer(context => {
+    const port = await servers.ssh(context => {
       if (context.method === 'password' && context.password === 'pw') context.accept()
       else context.reject(['password'])
     })
@@ -151,7 +115,7 @@ describe('a server that asks questions', () => {
   })
 
   test('for a key and then a password', async () => {
-    const port = await sshServer(context => {
+    const port = await servers.ssh(context => {
       if (context.method === 'publickey') {
         if (context.signature) context.reject(['password'], true)
         else context.accept()
@@ -165,7 +129,7 @@ describe('a server that asks questions', () => {
   })
 
   test('for a new password', async () => {
-    const port = await sshServer(context => {
+    const port = await servers.ssh(context => {
       if (context.method !== 'password') return context.reject(['password'])
       context.requestChange('Change it', () => {})
     })
@@ -176,7 +140,7 @@ describe('a server that asks questions', () => {
   })
 
   test('for no key at all, when there are only keys', async () => {
-    const port = await sshServer(context => context.reject(['hostbased']))
+    const port = await servers.ssh(context => context.reject(['hostbased']))
     await expect(connect(to(port))).rejects.toMatchObject({ code: 'secret-needed', reason: 'it offers hostbased' })
   })
 })
@@ -189,7 +153,7 @@ describe('a signer', () => {
   const failing = (sign: Signer['sign']): Signer => ({ publicKey: key.publicKey, sign })
 
   test('that refuses is passed over; alone, its reason is the answer', async () => {
-    const port = await sshServer(takesKeys)
+    const port = await servers.ssh(takesKeys)
     const locked = failing(() => Promise.reject(new KeytoolError('refused', 'the agent is locked')))
     await expect(connect(to(port, { signers: [locked] }))).rejects.toMatchObject({
       code: 'refused',
@@ -199,13 +163,13 @@ describe('a signer', () => {
   })
 
   test('that signs otherwise than asked is not believed', async () => {
-    const port = await sshServer(takesKeys)
+    const port = await servers.ssh(takesKeys)
     const odd = failing(async () => ({ scheme: 'ssh-rsa', blob: Buffer.alloc(64) }))
     await expect(connect(to(port, { signers: [odd] }))).rejects.toMatchObject({ code: 'failed' })
   })
 
   test('is waited for, until that is cancelled', async () => {
-    const port = await sshServer(takesKeys)
+    const port = await servers.ssh(takesKeys)
     const stop = new AbortController()
     const waiting = failing(() => {
       setTimeout(() => stop.abort(), 50)
@@ -217,7 +181,7 @@ describe('a signer', () => {
 
   test('with RSA is asked for SHA-2', async () => {
     const rsa = await generate('rsa', { bits: 2048 })
-    const port = await sshServer(takesKeys)
+    const port = await servers.ssh(takesKeys)
     const hashes: unknown[] = []
     const watched: Signer = {
       publicKey: rsa.publicKey,
@@ -244,7 +208,7 @@ describe('what does not speak SSH', () => {
     ['lines without end', 'hello\r\n'.repeat(5000), true],
     ['a mail server that waits', '220 mail.example ESMTP\r\n', false],
   ])('%s', async (_what, text, ends) => {
-    const port = await rawServer(socket => {
+    const port = await servers.raw(socket => {
       socket.write(text)
       if (ends) socket.end()
     })
@@ -259,7 +223,7 @@ describe('what does not speak SSH', () => {
     ['says nothing', () => {}, 'does not answer'],
     ['falls silent after its name', (socket: Socket) => socket.write('SSH-2.0-x\r\n'), 'does not answer'],
   ])('a server that %s', async (_what, serve, message) => {
-    const port = await rawServer(serve)
+    const port = await servers.raw(serve)
     await expect(connect(to(port, { stepTime: 300 }))).rejects.toMatchObject({
       code: 'unreachable',
       message: `127.0.0.1:${port} ${message}`,
@@ -267,7 +231,7 @@ describe('what does not speak SSH', () => {
   })
 
   test('noise after the greeting ends the connection, never the process', async () => {
-    const port = await rawServer(socket => {
+    const port = await servers.raw(socket => {
       socket.write('SSH-2.0-noise\r\n')
       socket.write(randomBytes(1 + (randomBytes(1)[0] ?? 0) * 16))
       socket.end()
@@ -281,14 +245,14 @@ describe('what does not speak SSH', () => {
 
   test('a server with old algorithms only', async () => {
     const algorithms = { kex: ['diffie-hellman-group14-sha1' as const] }
-    const port = await sshServer(context => context.accept(), undefined, { algorithms })
+    const port = await servers.ssh(context => context.accept(), undefined, { algorithms })
     await expect(connect(to(port))).rejects.toMatchObject({ code: 'unsupported' })
   })
 })
 
 test('nobody there', async () => {
-  const port = await rawServer(() => {})
-  servers.pop()?.close()
+  const port = await servers.raw(() => {})
+  servers.close()
   await expect(dial({ host: '127.0.0.1', port })).rejects.toMatchObject({
     code: 'unreachable',
     message: `127.0.0.1:${port} refuses the connection`,
@@ -304,7 +268,7 @@ test('a dial that is cancelled', async () => {
 describe('a channel', () => {
   /** Opens one to a server that does with it as `serve` says. */
   async function open(serve: (channel: ssh2.ServerChannel) => void, reads = true) {
-    const port = await sshServer(
+    const port = await servers.ssh(
       context => context.accept(),
       client => client.on('tcpip', accept => serve(accept())),
     )
@@ -370,7 +334,7 @@ describe('a channel', () => {
   })
 
   test('is refused with the server’s reason', async () => {
-    const port = await sshServer(
+    const port = await servers.ssh(
       context => context.accept(),
       client => client.on('tcpip', (_accept, reject) => reject()),
     )
@@ -387,12 +351,11 @@ describe('a channel', () => {
 
 test('a server that no longer answers is lost after some signs of life', async () => {
   let freeze = () => {}
-  const server = await sshServer(context => context.accept())
+  const server = await servers.ssh(context => context.accept())
   // A wire that is cut without a word: bytes no longer pass, and nobody closes anything.
-  const wire = await rawServer(socket => {
+  const wire = await servers.raw(socket => {
     const upstream = dial({ host: '127.0.0.1', port: server })
     upstream.then(far => {
-      sockets.add(far)
       far.on('close', () => socket.destroy())
       socket.on('close', () => far.destroy())
       socket.pipe(far).pipe(socket)

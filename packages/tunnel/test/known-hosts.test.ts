@@ -1,8 +1,9 @@
-import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generate, type PublicKey } from '@keytool/keygen'
 import { verifyHost } from '../src/connection/hostkeys.js'
+import { appendLineToOwn } from '../src/known-hosts/append.js'
 import { matchesPattern, nameOfHost } from '../src/known-hosts/match.js'
 import { parseKnownHosts } from '../src/known-hosts/parse.js'
 import { KnownHosts } from '../src/known-hosts/store.js'
@@ -136,6 +137,47 @@ describe('writing', () => {
     await rm(file)
     await remember()
     expect((await stat(file)).mode & 0o777).toBe(0o600)
+  })
+
+  test('many at once, also by another program: every line stays', async () => {
+    await rm(file, { force: true })
+    const names = Array.from({ length: 10 }, (_, index) => `host${index}`)
+    const others = names.map(name => `${name}.other`)
+    await Promise.all([
+      ...names.map(name => remember(name)),
+      ...others.map(name => appendFile(file, `${line(name, other)}\n`)),
+    ])
+    const lines = (await readFile(file, 'utf8')).trimEnd().split('\n')
+    expect(lines.sort()).toEqual(
+      [...names.map(name => line(`[${name}]:2222`, key)), ...others.map(name => line(name, other))].sort(),
+    )
+  })
+
+  test('the same one at once is written once', async () => {
+    await writeFile(file, '')
+    await Promise.all([remember(), remember(), remember()])
+    expect(await readFile(file, 'utf8')).toBe(`${line('[new.example]:2222', key)}\n`)
+  })
+
+  test('another user’s file and a device are left alone', async () => {
+    const foreign = join(home, 'foreign')
+    await writeFile(foreign, '# theirs\n')
+    const mine = process.geteuid
+    process.geteuid = () => 1 + (process.getuid?.() ?? 0)
+    try {
+      await expect(appendLineToOwn(foreign, 'x')).rejects.toMatchObject({ code: 'refused' })
+    } finally {
+      Object.assign(process, { geteuid: mine })
+    }
+    expect(await readFile(foreign, 'utf8')).toBe('# theirs\n')
+    await expect(appendLineToOwn('/dev/null', 'x')).rejects.toMatchObject({
+      code: 'refused',
+      message: '/dev/null is no plain file',
+    })
+    await expect(appendLineToOwn(home, 'x')).rejects.toMatchObject({
+      code: 'failed',
+      message: `${home} can't be written: it is a folder`,
+    })
   })
 
   test.each(['a b', 'a\nb', 'a,b', '*', '!a', '@revoked', '|1|x', '#a'])('%j is no host', async host => {

@@ -2,6 +2,8 @@ import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:c
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { KeytoolError } from '@keytool/keygen'
+import type { Client } from '../agent.js'
+import { Attempts } from './attempts.js'
 import type { Gate } from './gate.js'
 
 /** The agent's lock: while it is shut nothing passes and no key is shown. */
@@ -9,8 +11,11 @@ export interface Lock extends Gate {
   readonly locked: boolean
   /** Shuts at once; resolves when the passphrase is kept. Rejects with `refused` when it is shut or the passphrase is empty. */
   lock(passphrase: Buffer): Promise<void>
-  /** Rejects with `refused`, after a delay that grows with each miss, when the passphrase does not fit. */
-  unlock(passphrase: Buffer): Promise<void>
+  /**
+   * Rejects with `refused`, after a delay that grows with each miss, when the passphrase does not fit.
+   * @param client who tries. Default: somebody who has never tried before
+   */
+  unlock(passphrase: Buffer, client?: Client): Promise<void>
 }
 
 export interface LockOptions {
@@ -21,7 +26,7 @@ export interface LockOptions {
 /** OpenSSH's steps: a tenth of a second more for each miss, up to ten seconds. */
 const DELAY_STEP = 100
 const MAX_MISSES = 100
-/** Attempts that may wait for their turn. More is somebody guessing, and memory is not theirs to fill. */
+/** Attempts that may wait for their turn. More is somebody guessing. */
 const MAX_WAITING = 16
 /** About 50 ms and 16 MiB a guess. */
 const COST: ScryptOptions = { N: 1 << 14, r: 8, p: 1 }
@@ -36,21 +41,7 @@ export function createLock(options: LockOptions = {}): Lock {
   const { sleep = sleepWithoutHolding, hash = hashSlowly } = options
   let kept: Kept | undefined
   let misses = 0
-  let waiting = 0
-  let turn: Promise<unknown> = Promise.resolve()
-
-  /** One attempt after the other, whichever connection it comes from, so that guessing in parallel gains nothing. */
-  async function inTurn<T>(attempt: () => Promise<T>): Promise<T> {
-    if (waiting >= MAX_WAITING) throw refusal('too many attempts to unlock are waiting')
-    waiting++
-    const mine = turn.then(attempt)
-    turn = mine.catch(() => undefined)
-    try {
-      return await mine
-    } finally {
-      waiting--
-    }
-  }
+  const attempts = new Attempts(MAX_WAITING)
 
   async function tryToUnlock(passphrase: Buffer): Promise<void> {
     if (!kept) throw refusal('the agent is not locked')
@@ -88,10 +79,10 @@ export function createLock(options: LockOptions = {}): Lock {
         throw new KeytoolError('failed', 'the agent could not be locked', { cause })
       }
     },
-    async unlock(passphrase) {
+    async unlock(passphrase, client = { gone: false }) {
       if (!kept) throw refusal('the agent is not locked')
       if (passphrase.length === 0) throw refusal('an empty passphrase locks nothing')
-      await inTurn(() => tryToUnlock(passphrase))
+      await attempts.run(client, () => tryToUnlock(passphrase))
     },
   }
 }

@@ -1,17 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import {
-  type FileHandle,
-  link,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  readlink,
-  realpath,
-  rename,
-  rm,
-  stat,
-} from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { type FileHandle, link, lstat, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 
@@ -19,23 +8,40 @@ import { KeytoolError } from '@keytool/keygen'
 const MAX_FILE = 16 * 1024 * 1024
 
 /**
- * The whole of a file, a pipe or a device.
- * @throws KeytoolError `not-found`; `damaged` for a folder or an empty or huge file; `failed` when it can't be read
+ * The whole of what the user named: a file, a pipe or a device.
+ * @throws KeytoolError `not-found`; `damaged` for a folder or something huge; `failed` when it can't be read
  */
-export async function readWhole(path: string, cap: number = MAX_FILE): Promise<Buffer> {
+export function readWhole(path: string, cap: number = MAX_FILE): Promise<Buffer> {
+  return read(path, cap, constants.O_RDONLY)
+}
+
+/**
+ * Like {@link readWhole} for a path that nobody named, but that is looked at by itself (a `.pub` beside a key, a session,
+ * known_hosts): only a plain file counts, so that a pipe put there keeps nobody waiting.
+ */
+export function readPlain(path: string, cap: number = MAX_FILE): Promise<Buffer> {
+  // Opening a pipe waits for its other end, unless it is told not to.
+  return read(path, cap, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0), true)
+}
+
+async function read(path: string, cap: number, flags: number, onlyPlain = false): Promise<Buffer> {
   if (path === '') throw new KeytoolError('usage', 'the name of a file is empty')
-  const file = await open(path, 'r').catch(error => {
+  const file = await open(path, flags).catch(error => {
     throw explain(error, path, 'read')
   })
   try {
+    const stats = await file.stat()
+    if (stats.isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
+    if (onlyPlain && !stats.isFile()) throw new KeytoolError('damaged', `${path} is no plain file`)
     const parts: Buffer[] = []
     let total = 0
     for (;;) {
       const { bytesRead, buffer } = await file.read(Buffer.alloc(64 * 1024))
       if (bytesRead === 0) break
       total += bytesRead
-      if (total > cap)
+      if (total > cap) {
         throw new KeytoolError('damaged', `${path} is larger than ${cap} bytes, so it is not what it should be`)
+      }
       parts.push(buffer.subarray(0, bytesRead))
     }
     return Buffer.concat(parts)
@@ -46,10 +52,10 @@ export async function readWhole(path: string, cap: number = MAX_FILE): Promise<B
   }
 }
 
-/** Like {@link readWhole}, but a file that is not there is `undefined`. */
+/** Like {@link readPlain}, but a file that is not there is `undefined`. */
 export async function readIfThere(path: string, cap?: number): Promise<Buffer | undefined> {
   try {
-    return await readWhole(path, cap)
+    return await readPlain(path, cap)
   } catch (error) {
     if (error instanceof KeytoolError && error.code === 'not-found') return undefined
     throw error
@@ -112,7 +118,11 @@ async function stage(
   { mode = 0o600, replace = false }: WriteOptions,
 ): Promise<Staged> {
   if (path === '') throw new KeytoolError('usage', 'the name of a file is empty')
-  const target = replace ? await followLinks(path) : path
+  const target = replace
+    ? await followLinks(path).catch(error => {
+        throw explain(error, path, 'written')
+      })
+    : path
   const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`)
   try {
     await makeEach(dirname(target))
@@ -139,17 +149,25 @@ async function place({ path, target, temporary, replace }: Staged): Promise<void
   }
 }
 
-/** Where the links end, even if nothing is there yet. */
+/**
+ * Where the links end, even if nothing is there yet. A link that another user put into a folder where everybody may put
+ * things is not followed: it would have us write where that user wants (what Linux calls protected_symlinks).
+ */
 async function followLinks(path: string, left = 40): Promise<string> {
-  try {
-    return await realpath(path)
-  } catch (error) {
-    const next = await readlink(path).catch(() => undefined)
-    if (next === undefined) return path
-    if (left === 0) throw explain(error, path, 'written')
-    return followLinks(resolve(dirname(path), next), left - 1)
+  const next = await readlink(path).catch(() => undefined)
+  if (next === undefined) return path
+  if (left === 0) throw Object.assign(new Error('too many links'), { code: 'ELOOP' })
+  const [link, folder] = await Promise.all([lstat(path), stat(dirname(path))])
+  const own = process.getuid?.() ?? link.uid
+  if ((folder.mode & STICKY) !== 0 && link.uid !== own && link.uid !== folder.uid) {
+    throw new KeytoolError('refused', `${path} is a link that another user put there`, {
+      reason: 'nothing was written',
+    })
   }
+  return followLinks(resolve(dirname(path), next), left - 1)
 }
+
+const STICKY = 0o1000
 
 /**
  * Makes a folder and its parents, 0700. One that is there is left as it is.

@@ -19,4 +19,9 @@ export function hardenProcess(env: NodeJS.ProcessEnv = process.env): void {
   }
 }
 
+/** The environment without what makes node load, log, open or write things: for a process that is to be hardened from its start. */
+export function withoutNodeVariables(env: Readonly<NodeJS.ProcessEnv>): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !NODE_VARIABLES.test(name)))
+}
+
 function ignore(): void {}

@@ -1,18 +1,16 @@
 import { chmodSync } from 'node:fs'
-import { lstat, rename, rm, unlink } from 'node:fs/promises'
+import { lstat, rename, rm } from 'node:fs/promises'
 import type { Server } from 'node:net'
 import { dirname } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 import { makeFolder } from './files.js'
 import type { Listener, ListenOptions } from './listener.js'
+import { checkFolder, checkSocket } from './place-check.js'
 import { probeSocket } from './probe.js'
 import { prepareStart } from './start-lock.js'
 
 /** What fits into sockaddr_un, in bytes. Longer paths are cut without a word, so they must not get that far. */
 const MAX_PATH = process.platform === 'linux' ? 107 : 103
-const GROUP_AND_OTHERS = 0o077
-const WRITE_BY_OTHERS = 0o022
-const STICKY = 0o1000
 const DEFAULT_PATIENCE = 10_000
 
 /**
@@ -33,17 +31,18 @@ export async function listenOnSocket(server: Server, path: string, options: List
 
 async function takePlace(server: Server, path: string, options: ListenOptions): Promise<Listener> {
   const folder = dirname(path)
-  // Where something stands that is no folder, the check says what.
-  const there = await lstat(folder).catch(() => undefined)
-  if (!there) await makeFolder(folder)
-  await checkFolder(folder, options.named ?? false)
-  const start = await prepareStart(folder)
+  const named = options.named ?? false
+  if (!(await checkFolder(folder, named))) {
+    await makeFolder(folder)
+    await checkFolder(folder, named)
+  }
+  const start = await prepareStart(path)
   try {
     for (const each of [path, start.prepared, start.held]) checkLength(each)
     await bind(server, start.prepared)
     try {
       await start.acquire(options.patience ?? DEFAULT_PATIENCE)
-      await clearPlace(path)
+      await checkFree(path)
       await options.announce?.()
       const own = await lstat(start.held)
       await rename(start.held, path)
@@ -57,34 +56,10 @@ async function takePlace(server: Server, path: string, options: ListenOptions): 
   }
 }
 
-/** The folder itself, not what a link leads to: a folder, and nobody else can get in, or change what is in it. */
-async function checkFolder(folder: string, named: boolean): Promise<void> {
-  const stats = await lstat(folder)
-  if (stats.isSymbolicLink()) throw refusal(folder, 'it is a link')
-  if (!stats.isDirectory()) throw refusal(folder, 'it is not a folder')
-  const isRoots = named && stats.uid === 0
-  if (stats.uid !== process.getuid?.() && !isRoots) throw refusal(folder, 'it belongs to another user')
-  // In a sticky folder (/tmp) everybody may add, but only the owner may move or remove what is theirs.
-  const isSticky = (stats.mode & STICKY) !== 0
-  const forbidden = named ? (isSticky ? 0 : WRITE_BY_OTHERS) : GROUP_AND_OTHERS
-  if ((stats.mode & forbidden) !== 0) {
-    const mode = (stats.mode & 0o7777).toString(8).padStart(4, '0')
-    throw refusal(folder, `others can get in (${mode})`, `chmod 700 ${folder}`)
-  }
-}
-
-/** Makes sure that nothing, or only what a dead agent left, stands where the socket goes. */
-async function clearPlace(path: string): Promise<void> {
-  const stats = await lstat(path).catch(error => {
-    if (codeOf(error) === 'ENOENT') return undefined
-    throw error
-  })
-  if (!stats) return
-  if (stats.isSymbolicLink()) throw refusal(path, 'it is a link')
-  if (!stats.isSocket()) throw refusal(path, 'something that is not a socket is there', 'move it away first')
-  if (stats.uid !== process.getuid?.()) throw refusal(path, 'it belongs to another user')
-  if ((await probeSocket(path)) === 'live') throw new KeytoolError('exists', `an agent answers at ${path} already`)
-  await unlink(path)
+/** Makes sure that nothing, or only what a dead agent left, stands where the socket goes: that one will be replaced. */
+async function checkFree(path: string): Promise<void> {
+  if ((await checkSocket(path)) && (await probeSocket(path)) === 'live')
+    throw new KeytoolError('exists', `an agent answers at ${path} already`)
 }
 
 async function close(server: Server, path: string, own: { dev: number; ino: number }): Promise<void> {
@@ -117,10 +92,6 @@ function checkLength(path: string): void {
     reason: `a socket's path has ${MAX_PATH} bytes at most`,
     hint: 'choose a shorter one',
   })
-}
-
-function refusal(path: string, reason: string, hint?: string): KeytoolError {
-  return new KeytoolError('refused', `${path} can't hold the agent's socket`, hint ? { reason, hint } : { reason })
 }
 
 function failure(path: string, cause: unknown): KeytoolError {

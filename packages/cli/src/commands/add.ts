@@ -1,8 +1,9 @@
 import { fingerprintLine, KeytoolError, showForeign } from '@keytool/keygen'
-import { openAgent } from '../agent-link.js'
+import { isOurs, openAgent } from '../agent-link.js'
 import type { Context, Run } from '../context.js'
 import { forEach } from '../each.js'
 import { openKey, withCommentBeside } from '../files.js'
+import { keyFacts } from '../key-facts.js'
 import { parse } from '../options.js'
 import { defaultKeyFiles } from '../signers.js'
 
@@ -29,10 +30,9 @@ export const run: Run = async (args, context) => {
       const shown = await withCommentBeside(path, key.publicKey)
       await agent.add(key.withComment(key.comment || shown.comment || path))
       say.done(showForeign(fingerprintLine(shown)))
-      facts.push({ path, agent: agent.path })
+      facts.push({ path, agent: agent.path, ...keyFacts(shown) })
     })
-    if (facts.length > 0 && agent.path !== context.places.agentSocket)
-      say.note(`the agent is the one at ${say.path(agent.path)}`)
+    if (facts.length > 0 && !(await isOurs(agent))) say.note(`the agent is the one at ${say.path(agent.path)}`)
     say.facts(facts)
     return status
   } finally {

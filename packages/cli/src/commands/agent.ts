@@ -13,10 +13,9 @@ const usage = {
   command: 'agent',
   takes: '[command...]',
   summary: [
-    'Start the agent in the background, unless one answers, and print the lines a shell evaluates. Also:',
-    '  agent status   whether it runs, where, and whether this shell asks it',
-    '  agent stop     stop it',
-    '  agent PROGRAM [ARG...]   run a program with an agent of its own, which ends with it',
+    'Start the agent in the background, unless one answers, and print the lines a shell evaluates.',
+    'agent status says whether it runs, agent stop stops it.',
+    'agent PROGRAM [ARG...] runs a program with an agent of its own, which ends with it.',
   ].join('\n'),
   examples: ['agent', 'agent status --json', 'agent -- make deploy'],
   options: [
@@ -69,6 +68,10 @@ async function runAgentItself(args: readonly string[], context: Context): Promis
   const parsed = parse<AgentOptions>(usage, args, context)
   if (!parsed) return 0
   const { words, options } = parsed
+  const [first = ''] = words
+  // `agent -a SOCK status` means the same as `agent status -a SOCK`.
+  const sub = !args.includes('--') && Object.hasOwn(subcommands, first) ? subcommands[first] : undefined
+  if (sub) return (await sub.load())(options, context)
   if (options.s && options.c) throw new KeytoolError('usage', '-s and -c contradict each other')
   if (options.k) return (await import('./agent/stop.js')).stopNamed(options, context)
   if (words.length > 0) return (await import('./agent/under.js')).runUnder(words, options, context)

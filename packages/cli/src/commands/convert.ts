@@ -73,7 +73,7 @@ export const run: Run = async (args, context) => {
 async function passphraseFor(old: Buffer | undefined, options: Options, context: Context): Promise<Buffer | undefined> {
   const { newPassphraseFile: file, passphrase } = options
   if (file === undefined && passphrase) return old
-  return newPassphrase({ file, none: !passphrase }, 'the result', '--new-passphrase-file', context)
+  return newPassphrase({ what: 'the result', flag: '--new-passphrase-file', file, none: !passphrase }, context)
 }
 
 /** Which format each option of cost belongs to. */

@@ -3,11 +3,14 @@ import { join, resolve } from 'node:path'
 import { writeTogether } from '@keytool/agent/platform'
 import {
   checkComment,
-  fingerprint,
   fingerprintLine,
   formatOfOption,
   generate,
+  type KeyFacts,
+  type KeyFormat,
+  type KeyPlan,
   KeytoolError,
+  type PublicKey,
   planKey,
   showForeign,
   writePublicLine,
@@ -15,14 +18,16 @@ import {
 import { askChoice, askText, askYes, hasTerminal } from '../ask.js'
 import type { Context, Run } from '../context.js'
 import { isThere } from '../files.js'
+import { keyFacts } from '../key-facts.js'
 import { newPassphrase } from '../new-passphrase.js'
+import { loadAgentLink } from '../online-link.js'
 import { parse, wholeNumber } from '../options.js'
 import { describeProtection } from '../protection.js'
 import { columns } from '../text.js'
 
 const usage = {
   command: 'gen',
-  summary: 'Make a key pair. On a terminal, what you leave out is asked.',
+  summary: 'Make a key pair. On a terminal, gen without -t asks for everything that is not given.',
   examples: ['gen', 'gen -t rsa -b 4096 -f ~/.ssh/id_work -C work'],
   options: [
     ['-t, --type <type>', 'ed25519, ecdsa-256, ecdsa-384, ecdsa-521 or rsa (default: ed25519)'],
@@ -63,55 +68,78 @@ export const run: Run = async (args, context) => {
   const parsed = parse<Options>(usage, args, context)
   if (!parsed) return 0
   const { options } = parsed
-  const { say } = context
+  // An agent that is missing is said before anybody answers a question.
+  const agent = options.add ? await (await loadAgentLink()).openAgent(context) : undefined
+  try {
+    const wish = await decide(options, context)
+    const { path, format, force, passphrase, plan, comment } = wish
+    if ((plan.bits ?? 0) > 4096) context.say.note(`making an RSA key of ${plan.bits} bits: this can take minutes`)
+    const key = await generate(plan.algorithm.type, { comment, ...(plan.bits !== undefined && { bits: plan.bits }) })
+    const bytes = await format.write(key, passphrase ? { passphrase } : {})
+    // Both files or none: a private key without its public half is a puzzle for whoever finds it.
+    await writeTogether([
+      { path, bytes, mode: 0o600, replace: force },
+      { path: `${path}.pub`, bytes: Buffer.from(writePublicLine(key.publicKey)), mode: 0o644, replace: force },
+    ])
+    tell(wish, key.publicKey, format.inspect(bytes), agent?.path, context)
+    await agent?.add(key)
+    if (agent) context.say.done(`loaded into the agent at ${context.say.path(agent.path)}`)
+    context.say.line(`Next: ${context.name} install-pubkey -i ${context.say.word(path)} USER@HOST`)
+    return 0
+  } finally {
+    agent?.close()
+  }
+}
+
+/** All that has to be known before a key is made. */
+interface Wish {
+  readonly plan: KeyPlan
+  readonly format: KeyFormat
+  readonly path: string
+  /** Whether files that are there may be replaced. */
+  readonly force: boolean
+  readonly comment: string
+  readonly passphrase: Buffer | undefined
+}
+
+/** Takes what the options say, and asks for the rest where somebody can be asked. */
+async function decide(options: Options, context: Context): Promise<Wish> {
   const asking = options.type === undefined && hasTerminal(context)
   const format = formatOfOption(options.format ?? 'openssh')
-  const type = asking ? await askChoice('Kind of key', kinds, context) : typeOf(options)
-  // A size that is never made is refused before anything is asked.
-  const { bits } = planKey(type, options.bits === undefined ? undefined : wholeNumber(options.bits, '-b', 1, 65536))
-  const path = await placeOf(type, format.option, options, asking, context)
-  const comment = checkComment(
-    options.comment ?? (asking ? await askText('Comment', context, defaultComment()) : defaultComment()),
-  )
+  const bits = options.bits === undefined ? undefined : wholeNumber(options.bits, '-b', 1, 65536)
+  const plan = planKey(asking ? await askChoice('Kind of key', kinds, context) : typeOf(options), bits)
+  const path = await placeOf(plan.algorithm.type, format.option, options, asking, context)
   const force = await mayReplace([path, `${path}.pub`], options, context)
+  const label = options.comment ?? (asking ? await askText('Comment', context, defaultComment()) : defaultComment())
+  const comment = checkComment(label)
   const passphrase = await newPassphrase(
-    { file: options.passphraseFile, none: !options.passphrase },
-    say.path(path),
-    '--passphrase-file',
+    {
+      what: context.say.path(path),
+      flag: '--passphrase-file',
+      file: options.passphraseFile,
+      none: !options.passphrase,
+    },
     context,
   )
-  if (type === 'rsa' && (bits ?? 0) > 4096) say.note(`making an RSA key of ${bits} bits: this can take minutes`)
-  const key = await generate(type, { comment, ...(bits !== undefined && { bits }) })
-  const bytes = await format.write(key, passphrase ? { passphrase } : {})
-  // Both files or none: a private key without its public half is a puzzle for whoever finds it.
-  await writeTogether([
-    { path, bytes, mode: 0o600, replace: force },
-    { path: `${path}.pub`, bytes: Buffer.from(writePublicLine(key.publicKey)), mode: 0o644, replace: force },
-  ])
+  return { plan, format, path, force, comment, passphrase }
+}
 
-  const protection = describeProtection(format.inspect(bytes))
+function tell(wish: Wish, key: PublicKey, facts: KeyFacts, agent: string | undefined, { say }: Context): void {
+  const { path, format } = wish
   const rows = columns([
-    ['private key', say.path(path), `${format.title}, ${protection}`],
+    ['private key', say.path(path), `${format.title}, ${describeProtection(facts)}`],
     ['public key', say.path(`${path}.pub`), ''],
   ])
   for (const row of rows) say.done(row)
-  say.line(`  ${showForeign(fingerprintLine(key.publicKey))}`)
+  say.line(`  ${showForeign(fingerprintLine(key))}`)
   say.facts({
     path: resolve(path),
     publicPath: resolve(`${path}.pub`),
     format: format.name,
-    type: key.algorithm.name,
-    bits: key.publicKey.bits,
-    comment,
-    encrypted: passphrase !== undefined,
-    fingerprint: { sha256: fingerprint(key.publicKey), md5: fingerprint(key.publicKey, 'md5') },
+    encrypted: facts.encrypted,
+    ...keyFacts(key),
+    ...(agent !== undefined && { agent }),
   })
-  if (options.add) {
-    const { addToAgent } = await (await import('../online.js')).loadAgentLink()
-    await addToAgent(key, context)
-  }
-  say.line(`Next: ${context.name} install-pubkey -i ${say.word(path)} USER@HOST`)
-  return 0
 }
 
 /** ssh-keygen's way of naming ECDSA (`-t ecdsa -b 384`) is taken, too. */

@@ -2,17 +2,18 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { listFolder } from '@keytool/agent/platform'
 import {
-  fingerprint,
   fingerprintLine,
   type Inspected,
   inspectKeys,
   isKeytoolError,
   type KeyFacts,
+  keyFormats,
   showForeign,
 } from '@keytool/keygen'
 import type { Context, Run } from '../context.js'
 import { forEach } from '../each.js'
 import { withCommentBeside, withFile } from '../files.js'
+import { keyFacts } from '../key-facts.js'
 import { parse } from '../options.js'
 import { describeProtection } from '../protection.js'
 
@@ -64,26 +65,25 @@ async function withComment(path: string, found: Inspected): Promise<Inspected> {
 }
 
 function toFacts(path: string, found: Inspected): object {
-  const key = found.public
   return {
     path,
     kind: found.kind,
     format: found.format,
-    ...(key && {
-      type: key.algorithm.name,
-      bits: key.bits,
-      comment: key.comment,
-    }),
+    ...(found.public && keyFacts(found.public)),
     encrypted: found.kind === 'private' && found.encrypted,
     ...(found.kind === 'private' && { cipher: found.cipher, kdf: found.kdf }),
-    ...(key && { fingerprint: { sha256: fingerprint(key), md5: fingerprint(key, 'md5') } }),
   }
 }
 
 function show(path: string, found: Inspected, { say }: Context): void {
   say.line(say.path(path))
-  say.line(`  ${found.kind} key, ${found.format}${found.kind === 'private' ? `, ${protection(found)}` : ''}`)
+  say.line(`  ${found.kind} key, ${titleOf(found)}${found.kind === 'private' ? `, ${protection(found)}` : ''}`)
   if (found.public) say.line(`  ${showForeign(fingerprintLine(found.public))}`)
+}
+
+/** The format's name for people; `--json` has the one for programs. */
+function titleOf({ format }: Inspected): string {
+  return keyFormats.find(({ name }) => name === format)?.title ?? format
 }
 
 function protection(found: KeyFacts): string {

@@ -1,3 +1,4 @@
+import type { AgentClient } from '@keytool/agent'
 import { isKeytoolError, KeytoolError, type PublicKey, type Signer, showForeign } from '@keytool/keygen'
 import { checkKeyOptions, connect, installPublicKey, verifyKeyAlone } from '@keytool/tunnel'
 import { openAgentIfThere } from '../agent-link.js'
@@ -73,25 +74,26 @@ export const run: Run = async (args, context) => {
   // All words are understood before the first host hears of us.
   const destinations: Destination[] = []
   for (const word of words) destinations.push(await resolveDestination(word, options, context))
-  const path = options.identity ?? (await defaultKey(context))
-  const key = await publicHalf(path)
   const agent = await openAgentIfThere(context)
   try {
-    // Opened before any host is touched: a key that can't be proved afterwards is not put anywhere.
-    const signer = await signerFor(path, key, options.dryRun ? 'later' : 'now', agent, options, context)
+    const { key, signer } = await chooseKey(agent, options, context)
     const work = { key, signer, others: await allSigners(agent, options, context), options }
     const outcomes: Outcome[] = []
     for (const [index, destination] of destinations.entries()) {
       const outcome = await installOn(words[index] ?? '', destination, work, context)
       const { host, state, detail } = outcome
-      say.line(`${showForeign(host)}  ${say.mark(state !== 'failed' && outcome.code === 0)} ${detail}`)
+      // What went wrong was said as an error, with what to do.
+      const text = state === 'failed' ? '' : ` ${detail}`
+      say.line(`${showForeign(host)}  ${say.mark(outcome.code === 0)}${text}`)
       outcomes.push(outcome)
     }
     const bad = outcomes.filter(({ code }) => code !== 0)
     if (bad.length > 0 && outcomes.length > 1) {
-      const again = bad.map(({ host }) => showForeign(host)).join(' ')
+      say.line(`${outcomes.length - bad.length} of ${count(outcomes.length, 'host')} ready. Again for the rest:`)
       say.line(
-        `${outcomes.length - bad.length} of ${count(outcomes.length, 'host')} ready. Again for the rest: ${context.name} install-pubkey ${again}`,
+        `  ${context.name} install-pubkey ${without(args, outcomes, bad)
+          .map(word => say.word(word))
+          .join(' ')}`,
       )
     }
     say.facts(outcomes)
@@ -144,6 +146,12 @@ async function installOn(word: string, destination: Destination, work: Work, con
   }
 }
 
+/** The same line without the hosts that are done. */
+function without(args: readonly string[], outcomes: readonly Outcome[], bad: readonly Outcome[]): string[] {
+  const done = outcomes.filter(outcome => !bad.includes(outcome)).map(({ host }) => host)
+  return args.filter(word => !done.includes(word))
+}
+
 /** A password that was given is meant to be used. Otherwise keys may spare it: the chosen one first, then a few others. */
 function signersToLogIn({ key, signer, others, options }: Work): Signer[] {
   if (options.passwordFile !== undefined) return []
@@ -160,10 +168,22 @@ function explainRefusal(error: unknown, what: string, destination: Destination):
   })
 }
 
-async function defaultKey(context: Context): Promise<string> {
-  const [first] = await defaultKeyFiles(context)
-  if (first !== undefined) return first
-  throw new KeytoolError('not-found', `${context.say.path(context.places.ssh)} holds no key with a default name`, {
+/** The one key that goes to the servers, and what proves it: named, or the first of ~/.ssh, or the only one in the agent. */
+async function chooseKey(
+  agent: AgentClient | undefined,
+  options: Options,
+  context: Context,
+): Promise<{ key: PublicKey; signer: Signer | undefined }> {
+  const path = options.identity ?? (await defaultKeyFiles(context))[0]
+  if (path !== undefined) {
+    const key = await publicHalf(path)
+    // Opened before any host is touched: a key that can't be proved afterwards is not put anywhere.
+    return { key, signer: await signerFor(path, key, options.dryRun ? 'later' : 'now', agent, options, context) }
+  }
+  const [only, another] = (await agent?.signers()) ?? []
+  if (only && !another) return { key: only.publicKey, signer: only }
+  throw new KeytoolError('not-found', `${context.places.ssh} holds no key with a default name`, {
+    ...(another && { reason: 'the agent holds several: one has to be chosen' }),
     hint: `make one with ${context.name} gen, or name one with -i`,
   })
 }

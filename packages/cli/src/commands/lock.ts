@@ -14,10 +14,12 @@ export const run: Run = async (args, context) => {
   const parsed = parse<{ passphraseFile?: string }>(usage, args, context)
   if (!parsed) return 0
   return withAgent(context, async agent => {
-    const wanted = { file: parsed.options.passphraseFile, none: false }
-    const passphrase = await newPassphrase(wanted, 'locking the agent', '--passphrase-file', context)
+    const { passphraseFile: file } = parsed.options
+    const wanted = { what: 'locking the agent', flag: '--passphrase-file', file }
+    const passphrase = await newPassphrase(wanted, context)
     if (passphrase) await agent.lock(passphrase)
     context.say.done('the agent is locked')
+    context.say.facts({ locked: true })
     return 0
   })
 }

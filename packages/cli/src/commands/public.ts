@@ -1,6 +1,7 @@
 import { KeytoolError, type PublicKey, writePublicLine } from '@keytool/keygen'
 import type { Run } from '../context.js'
 import { publicHalf } from '../files.js'
+import { keyFacts } from '../key-facts.js'
 import { parse } from '../options.js'
 import { writeResult } from '../output.js'
 
@@ -26,7 +27,9 @@ export const run: Run = async (args, context) => {
     })
   }
   const key = await publicHalf(parsed.words[0] ?? '')
-  await writeResult(toLine(key), { path: output, mode: 0o644, force }, context)
+  const line = toLine(key)
+  if (!context.say.json || output !== undefined) await writeResult(line, { path: output, mode: 0o644, force }, context)
+  context.say.facts({ ...keyFacts(key), line: line.toString().trimEnd() })
   return 0
 }
 

@@ -1,7 +1,9 @@
 import { resolve } from 'node:path'
-import { KeytoolError, showForeign } from '@keytool/keygen'
+import { KeytoolError } from '@keytool/keygen'
 import { formatPlace, parseForward, parseTarget, type Session, SessionStore } from '@keytool/tunnel'
 import type { Context, Run } from '../context.js'
+import { isThere } from '../files.js'
+import { checkDistinct } from '../forwards.js'
 import { parse, wholeNumber } from '../options.js'
 import { columns } from '../text.js'
 
@@ -49,9 +51,9 @@ interface SaveOptions {
   user?: string
   charset?: string
   key?: string
-  local: string[]
-  remote: string[]
-  dynamic: string[]
+  local?: string[]
+  remote?: string[]
+  dynamic?: string[]
   jump?: string
   force?: boolean
 }
@@ -99,13 +101,17 @@ async function save(args: readonly string[], context: Context): Promise<number> 
     ...(charset !== undefined && { charset }),
     // A session is used from any folder.
     ...(key !== undefined && { key: resolve(key) }),
-    forwards: { local: options.local, remote: options.remote, dynamic: options.dynamic },
+    forwards: { local: options.local ?? [], remote: options.remote ?? [], dynamic: options.dynamic ?? [] },
     ...(jump !== undefined && { jump }),
   }
+  checkDistinct(session.forwards.local.map(text => parseForward('local', text)))
   const path = await new SessionStore(context.places.config).save(session, { replace: options.force === true })
   context.say.done(`session ${name}  ${context.say.path(path)}`)
   for (const line of describe(session, context)) context.say.line(`  ${line}`)
-  context.say.line(`Next: ${context.name} tunnel ${name}`)
+  if (session.key !== undefined && !(await isThere(session.key))) {
+    context.say.note(`${context.say.path(session.key)} is not there yet`)
+  }
+  if (options.local) context.say.line(`Next: ${context.name} tunnel ${name}`)
   context.say.facts(session)
   return 0
 }
@@ -116,7 +122,7 @@ async function list(args: readonly string[], context: Context): Promise<number> 
   const { sessions, broken } = await new SessionStore(context.places.config).list()
   const rows = sessions.map(session => [session.name, place(session), ...forwardsOf(session)])
   for (const row of columns(rows)) context.say.line(row)
-  for (const { name, error } of broken) context.say.note(`${name} can't be read: ${showForeign(error.message)}`)
+  for (const { error } of broken) context.say.error(error)
   if (sessions.length + broken.length === 0) context.say.note('no session is saved yet')
   context.say.facts(sessions)
   return broken.length > 0 ? 6 : 0

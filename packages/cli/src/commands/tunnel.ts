@@ -1,4 +1,5 @@
-import { KeytoolError } from '@keytool/keygen'
+import type { AgentClient } from '@keytool/agent'
+import { isKeytoolError, KeytoolError, type Signer, showForeign } from '@keytool/keygen'
 import {
   type Connection,
   connect,
@@ -15,9 +16,10 @@ import {
 import { openAgentIfThere } from '../agent-link.js'
 import type { Context, Run } from '../context.js'
 import { publicHalf } from '../files.js'
+import { checkDistinct } from '../forwards.js'
 import { hostPolicy } from '../hosts.js'
 import { parse } from '../options.js'
-import { type Destination, passwordSource, resolveDestination, showDestination } from '../reach.js'
+import { type Destination, nearSession, passwordSource, resolveDestination, showDestination } from '../reach.js'
 import { allSigners, signerFor } from '../signers.js'
 
 const usage = {
@@ -39,9 +41,9 @@ const usage = {
 } as const
 
 interface Options {
-  local: string[]
-  remote: string[]
-  dynamic: string[]
+  local?: string[]
+  remote?: string[]
+  dynamic?: string[]
   port?: string
   login?: string
   identity?: string
@@ -56,7 +58,8 @@ export const run: Run = async (args, context) => {
   const { options } = parsed
   const { say } = context
   const destination = await resolveDestination(parsed.words[0] ?? '', options, context)
-  const forwards = readForwards(options, destination.session)
+  const forwards = await readForwards(parsed.words[0] ?? '', options, destination.session, context)
+  checkDistinct(forwards)
   for (const forward of forwards.filter(isOpenToOthers)) {
     say.note(`port ${forward.port} is open to other machines, as you wrote it`)
   }
@@ -65,8 +68,22 @@ export const run: Run = async (args, context) => {
     forwards,
     connect: signal => logIn(destination, options, signal, context),
     onForward: forward => say.line(describe(forward)),
+    onTrouble: sayOnce(context),
   })
   return holdUntilStopped(tunnel, destination, context)
+}
+
+/** A mail program that tries again every second should not fill the screen: the same trouble is said once a minute. */
+function sayOnce({ say }: Context): (forward: LocalForwardSpec, error: unknown) => void {
+  const said = new Map<string, number>()
+  return ({ port, to }, error) => {
+    if (!isKeytoolError(error)) return
+    const text = `${port} -> ${formatPlace(to.host, to.port)}: ${error.message}`
+    const now = Date.now()
+    if (now - (said.get(text) ?? 0) < 60_000) return
+    said.set(text, now)
+    say.note(showForeign(text))
+  }
 }
 
 async function holdUntilStopped(tunnel: Tunnel, destination: Destination, context: Context): Promise<number> {
@@ -103,6 +120,7 @@ async function logIn(
   const { host, port, user, session } = destination
   const { hostKey, passwordFile } = options
   const agent = await openAgentIfThere(context)
+  let offered = 0
   try {
     const path = options.identity ?? session?.key
     return await connect({
@@ -112,14 +130,11 @@ async function logIn(
       signal,
       hosts: hostPolicy({ ...(hostKey !== undefined && { hostKey }) }, context),
       signers: async () => {
-        if (path === undefined) return allSigners(agent, options, context)
-        const signer = await signerFor(path, await publicHalf(path), 'later', agent, options, context)
-        if (signer) return [signer]
-        throw new KeytoolError('not-found', `only the public half of ${path} is here`, {
-          hint: 'load the private key into the agent, or name its file with -i',
-        })
+        const signers = await signersFor(path, agent, options, context)
+        offered = signers.length
+        return signers
       },
-      askPassword: passwordSource(passwordFile, context),
+      askPassword: passwordSource(passwordFile, context, () => whyPassword(agent !== undefined, offered, context)),
       onUnsaved: error => context.say.note(`${error.message}: ${error.reason ?? ''}`),
     })
   } finally {
@@ -127,14 +142,44 @@ async function logIn(
   }
 }
 
-function readForwards(options: Options, session: Session | undefined): LocalForwardSpec[] {
+async function signersFor(
+  path: string | undefined,
+  agent: AgentClient | undefined,
+  options: Options,
+  context: Context,
+): Promise<Signer[]> {
+  if (path === undefined) return allSigners(agent, options, context)
+  const signer = await signerFor(path, await publicHalf(path), 'later', agent, options, context)
+  if (signer) return [signer]
+  throw new KeytoolError('not-found', `only the public half of ${path} is here`, {
+    hint: 'load the private key into the agent, or name its file with -i',
+  })
+}
+
+/** Why it comes to a password at all: after a restart the answer is mostly that no agent runs. */
+function whyPassword(hasAgent: boolean, offered: number, { name }: Context): string {
+  if (offered > 0) return `the server does not take ${offered === 1 ? 'the key' : `any of the ${offered} keys`} offered`
+  return hasAgent ? `the agent holds no key: ${name} add` : `no agent answers: eval "$(${name} agent)"`
+}
+
+async function readForwards(
+  word: string,
+  options: Options,
+  session: Session | undefined,
+  context: Context,
+): Promise<LocalForwardSpec[]> {
   const kinds: readonly ForwardKind[] = ['local', 'remote', 'dynamic']
   const forwards = kinds.flatMap(kind => {
-    const texts = [...(session?.forwards[kind] ?? []), ...options[kind]]
+    const texts = [...(session?.forwards[kind] ?? []), ...(options[kind] ?? [])]
     return texts.map(text => parseForward(kind, text))
   })
   if (forwards.length > 0) return forwards
-  throw new KeytoolError('usage', 'there is nothing to forward', { hint: 'say it with -L, or save it in a session' })
+  // A word that is neither a session nor has forwards beside it is mostly a session's name, mistyped.
+  const near = session ? undefined : (await nearSession(word, context))?.hint
+  throw new KeytoolError('usage', 'there is nothing to forward', {
+    ...(!session && { reason: `there is no session ${word}` }),
+    hint: near?.startsWith('did you mean') ? near : 'say it with -L, or save it in a session',
+  })
 }
 
 function describe({ spec, address }: LocalForward): string {

@@ -22,6 +22,7 @@ export const run: Run = async (args, context) => {
         : await readSecretFile(file, 'passphrase', context)
     await agent.unlock(passphrase)
     context.say.done('the agent is unlocked')
+    context.say.facts({ locked: false })
     return 0
   })
 }

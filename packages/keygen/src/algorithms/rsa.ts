@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, generateKeyPair } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPair, sign, verify } from 'node:crypto'
 import { promisify } from 'node:util'
 import { integer, sequence } from '../der.js'
 import { KeytoolError } from '../error.js'
@@ -45,6 +45,10 @@ export const rsa: Algorithm<Public, Private> = {
     if (p <= 1n || q <= 1n || p * q !== n) throw contradiction('p times q is not n')
     if (d >= n || (e * d) % (p - 1n) !== 1n || (e * d) % (q - 1n) !== 1n) throw contradiction('d does not undo e')
     if (iqmp >= p || (iqmp * q) % p !== 1n) throw contradiction('iqmp is not the inverse of q')
+    // All that holds for factors that are no primes, too; then what the key signs does not verify.
+    const probe = Buffer.from('probe')
+    const signature = sign('sha256', probe, rsa.privateObject(key))
+    if (!verify('sha256', probe, rsa.publicObject(key), signature)) throw contradiction('what it signs does not verify')
   },
   async generate(bits = 3072) {
     const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: bits })

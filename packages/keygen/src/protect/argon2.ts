@@ -1,4 +1,5 @@
 import type * as Native from '@node-rs/argon2'
+import { KeytoolError } from '../error.js'
 
 /** The three kinds, under the names that PPK files give them. */
 export type Argon2Kind = 'Argon2d' | 'Argon2i' | 'Argon2id'
@@ -20,10 +21,18 @@ const VERSION_13: Native.Version = 1
 /**
  * Argon2 (RFC 9106): natively in the threadpool, or in WebAssembly where the native build does not load.
  * @param length of the result in bytes
+ * @throws KeytoolError `failed` when it has not the memory it needs
  */
 export async function argon2(passphrase: Uint8Array, parameters: Argon2Parameters, length: number): Promise<Buffer> {
   const native = await import('@node-rs/argon2').catch(() => undefined)
-  return native ? natively(native, passphrase, parameters, length) : inWasm(passphrase, parameters, length)
+  try {
+    return await (native ? natively(native, passphrase, parameters, length) : inWasm(passphrase, parameters, length))
+  } catch (cause) {
+    throw new KeytoolError('failed', "the key can't be opened or written: Argon2 failed", {
+      reason: `it needs ${Math.ceil(parameters.memory / 1024)} MiB of memory`,
+      cause,
+    })
+  }
 }
 
 function natively(

@@ -12,7 +12,7 @@ export interface Limits {
 }
 
 /** One GiB and about a minute on a slow machine. */
-export const defaultLimits: Limits = { argon2Memory: 1 << 20, argon2Work: 1 << 28, bcryptRounds: 8192 }
+export const defaultLimits: Limits = { argon2Memory: 1 << 20, argon2Work: 1 << 26, bcryptRounds: 8192 }
 
 /** RFC 9106 section 3.1; PuTTY's own lower bounds are the same. */
 export function checkArgon2({ memory, passes, parallelism, salt }: Argon2Parameters, limits: Limits): void {

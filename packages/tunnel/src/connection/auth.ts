@@ -5,17 +5,21 @@ const TRIES = 3
 /** Keyboard-interactive: rounds in one attempt and questions in one round. Real servers need one or two. */
 const MAX_ROUNDS = 8
 const MAX_PROMPTS = 8
+/** What of the server's words is shown before an answer, in characters: too little to push our own out of sight. */
+const MAX_TEXT = 60
+/** What looks like nothing, alone or in runs: white space, and the letters and signs that are drawn empty. */
+const BLANKS = /[\s\p{Z}\u115f\u1160\u2800\u3164\uffa0]+/gu
 
 /** One question for the user. Text from the server is already escaped and cut. */
 export interface PasswordPrompt {
   readonly kind: 'password' | 'keyboard-interactive'
   readonly user: string
   readonly host: string
-  /** The server's own words; empty for a plain password. */
+  /** The server's own words, on one line; empty for a plain password. */
   readonly text: string
   /** Whether the answer may be seen while it is typed. */
   readonly echo: boolean
-  /** 1 for the first time; higher once an answer was refused. */
+  /** 1 for the first time with each method the server wants; higher once an answer was refused. */
   readonly attempt: number
 }
 
@@ -56,9 +60,12 @@ export type Attempt =
       readonly answer: (questions: readonly Question[]) => Promise<string[]>
     }
 
+type Proof = Exclude<Attempt['method'], 'none'>
+
 /**
  * Decides what to try, one attempt after the other: first `none`, which makes the server name its methods, then every
- * key, then questions, then the password, each only while the server offers it.
+ * key, then questions, then the password, each only while the server offers it. However it answers, that comes to an
+ * end: a key is offered once, and what was asked for is not asked again once it was right, nor after three times.
  */
 export class Authentication {
   readonly #options: AuthOptions
@@ -67,6 +74,9 @@ export class Authentication {
   #keysTried = 0
   #asked = 0
   #askedInVain = false
+  /** The method tried last, and those that were right though not enough. */
+  #last: Attempt['method'] = 'none'
+  readonly #taken = new Set<Proof>()
   #signError: KeytoolError | undefined
 
   constructor(options: AuthOptions) {
@@ -91,11 +101,16 @@ export class Authentication {
   async next(refusal?: Refusal): Promise<Attempt> {
     if (!refusal) return { method: 'none' }
     if (this.#offered.length === 0) this.#offered = refusal.methods
-    // A second factor starts with fresh tries.
-    if (refusal.partial) this.#asked = 0
+    if (refusal.partial) {
+      if (this.#last !== 'none') this.#taken.add(this.#last)
+      // A second factor starts with fresh tries.
+      this.#asked = 0
+    }
     for (const step of [this.#nextKey, this.#nextQuestions, this.#nextPassword]) {
       const attempt = await step.call(this, refusal.methods)
-      if (attempt) return attempt
+      if (!attempt) continue
+      this.#last = attempt.method
+      return attempt
     }
     throw this.#giveUp()
   }
@@ -112,8 +127,7 @@ export class Authentication {
 
   async #nextQuestions(methods: readonly string[]): Promise<Attempt | undefined> {
     const { askPassword } = this.#options
-    if (!askPassword || !methods.includes('keyboard-interactive') || this.#askedInVain) return undefined
-    if (this.#asked >= TRIES) return undefined
+    if (!askPassword || this.#askedInVain || !this.#mayAsk('keyboard-interactive', methods)) return undefined
     const before = this.#asked
     let rounds = 0
     // Until it asks something: a server that offers the method but has no question is not asked again.
@@ -128,8 +142,7 @@ export class Authentication {
         this.#asked = before + 1
         const answers: string[] = []
         for (const { prompt, echo = false } of questions) {
-          const text = showForeign(prompt.trim())
-          answers.push(String(await this.#ask(askPassword, 'keyboard-interactive', text, echo)))
+          answers.push(String(await this.#ask(askPassword, 'keyboard-interactive', showPrompt(prompt), echo)))
         }
         return answers
       },
@@ -138,9 +151,13 @@ export class Authentication {
 
   async #nextPassword(methods: readonly string[]): Promise<Attempt | undefined> {
     const { askPassword } = this.#options
-    if (!askPassword || !methods.includes('password') || this.#asked >= TRIES) return undefined
+    if (!askPassword || !this.#mayAsk('password', methods)) return undefined
     this.#asked++
     return { method: 'password', password: await this.#ask(askPassword, 'password', '', false) }
+  }
+
+  #mayAsk(method: PasswordPrompt['kind'], methods: readonly string[]): boolean {
+    return methods.includes(method) && !this.#taken.has(method) && this.#asked < TRIES
   }
 
   #ask(askPassword: AskPassword, kind: PasswordPrompt['kind'], text: string, echo: boolean): Promise<string | Buffer> {
@@ -157,6 +174,10 @@ export class Authentication {
       return new KeytoolError('secret-wrong', `the password for ${user}@${host} was refused (${tries})`, { reason })
     }
     if (this.#signError) return this.#signError
+    if (this.#taken.size > 0) {
+      const taken = [...this.#taken].map(method => proofs[method]).join(' and ')
+      return new KeytoolError('secret-wrong', `${host} took ${taken} of ${user}, and wants more`, { reason })
+    }
     const { port = 22 } = this.#options
     const hint = `keytool install-pubkey ${port === 22 ? '' : `-p ${port} `}${user}@${host}`
     if (this.#keysTried > 0) {
@@ -171,4 +192,17 @@ export class Authentication {
       hint: 'keytool add KEY',
     })
   }
+}
+
+/** What the user proved with each method. */
+const proofs: Readonly<Record<Proof, string>> = {
+  publickey: 'the key',
+  password: 'the password',
+  'keyboard-interactive': 'the answers',
+}
+
+function showPrompt(text: string): string {
+  const shown = [...showForeign(text.replace(BLANKS, ' ').trim(), MAX_TEXT)]
+  // Once more, since what was escaped has grown.
+  return shown.length > MAX_TEXT ? `${shown.slice(0, MAX_TEXT).join('')}…` : shown.join('')
 }

@@ -4,21 +4,39 @@ import { KeytoolError } from '@keytool/keygen'
 /** How much either direction holds back before it says so, in bytes. */
 const BUFFER = 256 * 1024
 
+/** How much is handed to the engine at a time, in bytes: what it keeps until the window opens, whatever room there is. */
+export const PIECE: number = 64 * 1024
+
 /** What may wait unread in the engine: twice the window it grants. A server that sends more does not keep to it. */
 const FLOOD = 4 * 1024 * 1024
+
+/** The least a packet may hold, in bytes. RFC 4253 section 6.1 has everybody take 32768; the engine hangs at 0. */
+const LEAST_PACKET = 1024
 
 /** The part of the engine's channel that is used here. */
 export interface RawChannel extends Duplex {
   /** What the other side may still send: `open`, `eof` after its CHANNEL_EOF, `closed` after its CHANNEL_CLOSE. */
   readonly incoming: { readonly state: string }
+  /** How large a packet the other side takes, as it said when it opened the channel. */
+  readonly outgoing: { readonly packetSize: number }
   readonly stderr: Readable
   close(): void
+}
+
+/** The channel, if it can carry anything. Throws `damaged`, and closes it. */
+export function checkChannel(raw: RawChannel): RawChannel {
+  const { packetSize } = raw.outgoing
+  if (packetSize >= LEAST_PACKET) return raw
+  raw.close()
+  throw new KeytoolError('damaged', 'the server opened a channel that carries nothing', {
+    reason: `it takes packets of ${packetSize} bytes`,
+  })
 }
 
 /**
  * A channel as an honest stream. The engine's own ends alike after CHANNEL_EOF and after a channel that was cut, its
  * `destroy` ends it politely, and its writes never wait for the connection beneath. Here an end is an end, a cut is an
- * error, and a write is done once the connection has room again.
+ * error, and a write waits until the connection has room.
  */
 export class ChannelStream extends Duplex {
   readonly #raw: RawChannel
@@ -47,12 +65,18 @@ export class ChannelStream extends Duplex {
     this.#raw.resume()
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    try {
-      this.#raw.write(chunk, error => (error ? done(error) : this.#whenRoom(done)))
-    } catch (error) {
-      done(error as Error)
-    }
+  override _write(chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    const rest = chunk.subarray(PIECE)
+    this.#whenRoom(() => {
+      try {
+        this.#raw.write(chunk.subarray(0, PIECE), error => {
+          if (error || rest.length === 0) done(error)
+          else this._write(rest, encoding, done)
+        })
+      } catch (error) {
+        done(error as Error)
+      }
+    })
   }
 
   override _final(done: (error?: Error | null) => void): void {

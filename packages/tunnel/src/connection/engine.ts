@@ -7,14 +7,14 @@ import type { Duplex } from 'node:stream'
 import { isKeytoolError, KeytoolError, type SignatureHash, type Signer, showForeign } from '@keytool/keygen'
 import ssh2 from 'ssh2'
 import { type HostKeyAlgorithm, OFFER } from './algorithms.js'
-import type { Attempt, Authentication, Question, Refusal } from './auth.js'
-import { ChannelStream, type RawChannel } from './channel.js'
+import type { Authentication } from './auth.js'
+import { type Beneath, mendHandlers } from './beneath.js'
+import { Channels } from './channels.js'
 import type { Admission, Connection, ExecOptions, ExecResult, Origin } from './connection.js'
 import { collectExec } from './exec.js'
-import { Room } from './room.js'
-import { signAsAsked } from './signing.js'
+import { Login, type SignatureDone, type SignFor } from './login.js'
 import { awaited, StepClock } from './step-clock.js'
-import { type EngineError, explainRefusal, explainTrouble, noSsh, type Phase } from './trouble.js'
+import { type EngineError, explainTrouble, noSsh, type Phase } from './trouble.js'
 
 type Client = InstanceType<typeof ssh2.Client>
 
@@ -47,39 +47,34 @@ export function openConnection(socket: Socket, options: EngineOptions): Promise<
   return new Engine(socket, options).opened
 }
 
-/** What is used of ssh2 1.17 beyond its documentation; the version is pinned for it. */
-interface Internals {
-  /** The server's software, once its identification line was read. */
-  readonly _remoteVer?: string
-  readonly _protocol: {
-    readonly _handlers: { USERAUTH_FAILURE: (protocol: unknown, methods: string[], partial: boolean) => void }
-  }
-}
-
-type SignatureDone = (error: Error | null, signature?: Buffer) => void
-
 class Engine implements Connection {
   readonly opened: Promise<Connection>
   readonly closed: Promise<KeytoolError | undefined>
   readonly #client: Client = new ssh2.Client()
   readonly #socket: Socket
   readonly #options: EngineOptions
-  readonly #streams = new Set<ChannelStream>()
-  readonly #room: Room
+  readonly #channels: Channels
   readonly #clock: StepClock
+  readonly #login: Login
   #phase: Phase = 'hello'
   #failure: KeytoolError | undefined
   #closing = false
   #hostKey: Buffer | undefined
   #proved: Promise<void> = Promise.resolve()
-  #refusal: Refusal | undefined
-  #method: Admission['method'] = 'none'
+  /** Whether we or the user are at work on what the server asked last. */
+  #asked = false
 
   constructor(socket: Socket, options: EngineOptions) {
     this.#socket = socket
     this.#options = options
-    this.#room = new Room(socket)
+    this.#channels = new Channels(socket, () => this.#failure)
     this.#clock = new StepClock(options.stepTime, time => this.#tooLate(time))
+    this.#login = new Login({
+      ...options,
+      proved: () => this.#proved,
+      asking: (work, then) => this.#asking(work, then),
+      asAgent: (signer, sign) => new OneKey(signer, sign),
+    })
     this.closed = new Promise(resolve => this.#client.once('close', () => resolve(this.#over())))
     this.opened = new Promise((resolve, reject) => {
       this.#client.once('ready', () => {
@@ -93,31 +88,26 @@ class Engine implements Connection {
   }
 
   get admission(): Admission {
-    return { method: this.#method, offered: this.#options.authentication.offered }
+    return { method: this.#login.method, offered: this.#options.authentication.offered }
   }
 
   openDirect(host: string, port: number, origin: Origin): Promise<Duplex> {
-    return this.#request((resolve, reject) => {
-      this.#client.forwardOut(origin.host, origin.port, host, port, (error, channel) => {
-        if (error) reject(this.#failure ?? explainRefusal(error, `${showForeign(host)}:${port}`))
-        else resolve(this.#adopt(channel as unknown as RawChannel))
-      })
-    })
+    return this.#channels.openStream(`${showForeign(host)}:${port}`, done =>
+      this.#client.forwardOut(origin.host, origin.port, host, port, done),
+    )
   }
 
-  async exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
-    const channel = await this.#request<RawChannel>((resolve, reject) => {
-      this.#client.exec(command, (error, opened) => {
-        if (error) reject(this.#failure ?? explainRefusal(error, 'a command'))
-        else resolve(opened as unknown as RawChannel)
-      })
-    })
-    return collectExec(channel, this.closed, options)
+  exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
+    return this.#channels.open(
+      'a command',
+      done => this.#client.exec(command, done),
+      channel => collectExec(channel, this.closed, options),
+    )
   }
 
   async close(): Promise<void> {
     this.#closing = true
-    for (const stream of this.#streams) stream.destroy(new KeytoolError('unreachable', 'the connection was closed'))
+    this.#channels.cut(new KeytoolError('unreachable', 'the connection was closed'))
     try {
       this.#client.end()
     } catch {
@@ -136,7 +126,7 @@ class Engine implements Connection {
       if (this.#phase !== 'hello' && this.#phase !== 'handshake') return
       this.#phase = 'login'
       this.#clock.stop()
-      // Auth packets may already be on their way; `#next` waits for this before it sends anything secret.
+      // Auth packets may already be on their way; the login waits for this before it sends anything secret.
       this.#proved = this.#options.hostProved()
       this.#proved.catch(error => this.#fail(error))
     })
@@ -159,12 +149,16 @@ class Engine implements Connection {
           serverHostKey: [...hostKeyAlgorithms],
         },
         hostVerifier: (key: Buffer, verify: (valid: boolean) => void) => this.#verify(key, verify),
-        authHandler: (_methods, _partial, next) => this.#next(next as (attempt: unknown) => void),
+        authHandler: (_methods, _partial, next) => this.#login.next(next as (attempt: unknown) => void),
         readyTimeout: 0,
         keepaliveInterval: keepalive.interval,
         keepaliveCountMax: keepalive.count,
       })
-      this.#watchRefusals()
+      mendHandlers(this.#beneath, (methods, partial) => this.#login.noteRefusal(methods, partial))
+      // Answers that nobody reads would pile up in memory: an honest server reads them.
+      this.#socket.on('data', () => {
+        if (this.#channels.isOverfull) this.#fail(this.#breach('it asks and reads no answers'))
+      })
       this.#clock.start(this.#phase)
       if (this.#options.signal?.aborted) this.#abort()
     } catch (error) {
@@ -174,18 +168,8 @@ class Engine implements Connection {
     }
   }
 
-  /** ssh2 does not hand on what the server answers to a key from an agent, so it is read where it arrives. */
-  #watchRefusals(): void {
-    const handlers = this.#internals._protocol._handlers
-    const pass = handlers.USERAUTH_FAILURE
-    handlers.USERAUTH_FAILURE = (protocol, methods, partial) => {
-      this.#refusal = { methods, partial }
-      pass(protocol, methods, partial)
-    }
-  }
-
-  get #internals(): Internals {
-    return this.#client as unknown as Internals
+  get #beneath(): Beneath {
+    return this.#client as unknown as Beneath
   }
 
   #verify(key: Buffer, verify: (valid: boolean) => void): void {
@@ -196,64 +180,33 @@ class Engine implements Connection {
       return
     }
     // A copy: the buffer is the engine's own and may be used again.
-    this.#hostKey = Buffer.from(key)
-    this.#asking(this.#options.verifyHostKey(this.#hostKey), () => verify(true))
-  }
-
-  #next(next: (attempt: unknown) => void): void {
-    const refusal = this.#refusal
-    if (refusal) this.#refusal = { ...refusal, partial: false }
-    const { authentication } = this.#options
+    const blob = Buffer.from(key)
+    this.#hostKey = blob
     this.#asking(
-      this.#proved.then(() => authentication.next(refusal)),
-      attempt => {
-        this.#method = attempt.method
-        next(this.#describe(attempt))
-        if (attempt.method === 'password' && typeof attempt.password !== 'string') attempt.password.fill(0)
-      },
+      () => this.#options.verifyHostKey(blob),
+      () => verify(true),
     )
   }
 
-  /** The attempt in ssh2's terms. Every key comes as an agent that holds this one: that is how ssh2 signs elsewhere. */
-  #describe(attempt: Attempt): object {
-    const username = this.#options.user
-    switch (attempt.method) {
-      case 'none':
-        return { type: 'none', username }
-      case 'password':
-        return { type: 'password', username, password: attempt.password }
-      case 'publickey':
-        return { type: 'agent', username, agent: new OneKey(attempt.signer, (work, done) => this.#sign(work, done)) }
-      case 'keyboard-interactive': {
-        const prompt = (_n: string, _i: string, _l: string, questions: Question[], finish: (a: string[]) => void) =>
-          this.#asking(attempt.answer(questions), finish)
-        return { type: 'keyboard-interactive', username, prompt }
-      }
-    }
-  }
-
-  #sign(work: Promise<Buffer>, done: SignatureDone): void {
-    const settled = work.then(
-      signature => () => done(null, signature),
-      error => {
-        this.#options.authentication.noteSignError(error)
-        return () => done(new Error('the key could not sign'))
-      },
-    )
-    this.#asking(settled, answer => answer())
-  }
-
-  /** While `work` runs, on our side or the user's, the server's time stands still. */
-  #asking<T>(work: Promise<T>, then: (value: T) => void): void {
+  /** While `work` runs, on our side or the user's, the server's time stands still, and it has nothing to say. */
+  #asking<T>(work: () => Promise<T>, then: (value: T) => void): void {
+    if (this.#asked) return void this.#fail(this.#breach('it answers what was not asked'))
+    this.#asked = true
     this.#clock.stop()
-    work.then(
+    work().then(
       value => {
-        if (this.#failure || this.#socket.destroyed) return
+        this.#asked = false
+        // A server that let the user in meanwhile needs no answer any more.
+        if (this.#failure || this.#socket.destroyed || this.#phase === 'ready') return
         this.#clock.start(this.#phase)
         this.#guard(() => then(value))
       },
       error => this.#fail(error),
     )
+  }
+
+  #breach(reason: string): KeytoolError {
+    return new KeytoolError('damaged', `${this.#options.place} breaks the SSH protocol`, { reason })
   }
 
   #tooLate(time: number): void {
@@ -266,7 +219,7 @@ class Engine implements Connection {
 
   /** ssh2 does not say when it has read the server's greeting. */
   #noteHello(): void {
-    if (this.#phase === 'hello' && this.#internals._remoteVer !== undefined) this.#phase = 'handshake'
+    if (this.#phase === 'hello' && this.#beneath._remoteVer !== undefined) this.#phase = 'handshake'
   }
 
   #ready(): void {
@@ -311,38 +264,20 @@ class Engine implements Connection {
     this.#options.signal?.removeEventListener('abort', this.#abort)
     const { place } = this.#options
     if (!this.#closing) this.#failure ??= new KeytoolError('unreachable', `${place} closed the connection`)
-    const lost = this.#failure ?? new KeytoolError('unreachable', 'the connection was closed')
-    for (const stream of this.#streams) stream.destroy(lost)
+    this.#channels.cut(this.#failure ?? new KeytoolError('unreachable', 'the connection was closed'))
     return this.#closing ? undefined : this.#failure
-  }
-
-  #request<T>(ask: (resolve: (value: T) => void, reject: (error: KeytoolError) => void) => void): Promise<T> {
-    return new Promise((resolve, reject) => {
-      try {
-        ask(resolve, reject)
-      } catch (cause) {
-        reject(this.#failure ?? new KeytoolError('unreachable', 'the connection is closed', { cause }))
-      }
-    })
-  }
-
-  #adopt(channel: RawChannel): ChannelStream {
-    const stream = new ChannelStream(channel, done => this.#room.whenRoom(done))
-    this.#streams.add(stream)
-    stream.once('close', () => this.#streams.delete(stream))
-    return stream
   }
 }
 
-/** One signer as an agent. */
+/** One signer as an agent: that is how ssh2 has others sign. */
 class OneKey extends ssh2.BaseAgent<string> {
   readonly #signer: Signer
-  readonly #settle: (work: Promise<Buffer>, done: SignatureDone) => void
+  readonly #sign: SignFor
 
-  constructor(signer: Signer, settle: (work: Promise<Buffer>, done: SignatureDone) => void) {
+  constructor(signer: Signer, sign: SignFor) {
     super()
     this.#signer = signer
-    this.#settle = settle
+    this.#sign = sign
   }
 
   override getIdentities(done: (error?: Error | null, keys?: string[]) => void): void {
@@ -351,7 +286,6 @@ class OneKey extends ssh2.BaseAgent<string> {
   }
 
   override sign(_key: unknown, data: Buffer, options: unknown, done?: unknown): void {
-    const { hash } = options as { hash?: SignatureHash }
-    this.#settle(signAsAsked(this.#signer, data, hash), done as SignatureDone)
+    this.#sign(data, (options as { hash?: SignatureHash }).hash, done as SignatureDone)
   }
 }

@@ -13,13 +13,26 @@ export class Room {
     socket.on('drain', () => this.#wake()).on('close', () => this.#wake())
   }
 
-  /** Calls back once the socket can take more, or will never take anything again. */
-  whenRoom(done: () => void): void {
-    if (this.#socket.writableLength < ROOM || this.#socket.destroyed) done()
-    else this.#waiting.push(done)
+  /** Bytes that wait to be sent. */
+  get waiting(): number {
+    return this.#socket.writableLength
+  }
+
+  /** Calls back once the socket can take more, in turn, or when it will never take anything again. */
+  whenRoom(write: () => void): void {
+    if (this.#waiting.length === 0 && this.#hasRoom) write()
+    else this.#waiting.push(write)
+  }
+
+  get #hasRoom(): boolean {
+    return this.#socket.writableLength < ROOM || this.#socket.destroyed
   }
 
   #wake(): void {
-    for (const done of this.#waiting.splice(0)) done()
+    while (this.#hasRoom) {
+      const write = this.#waiting.shift()
+      if (!write) return
+      write()
+    }
   }
 }

@@ -24,9 +24,14 @@ export interface LocalForward {
 /**
  * Listens for a `-L` forward, on 127.0.0.1 alone unless the forward names an address. Connections that come before the
  * tunnel is up wait in `open`.
+ * @param onTrouble told when a connection could not be carried: the server refused its target, say
  * @throws KeytoolError `failed`: the port is in use (by whom, where that can be known), not allowed, or no address here
  */
-export async function listenLocal(spec: LocalForwardSpec, open: OpenTarget): Promise<LocalForward> {
+export async function listenLocal(
+  spec: LocalForwardSpec,
+  open: OpenTarget,
+  onTrouble: (error: unknown) => void = () => {},
+): Promise<LocalForward> {
   const counters = zeroCounters()
   const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, socket => {
@@ -39,7 +44,16 @@ export async function listenLocal(spec: LocalForwardSpec, open: OpenTarget): Pro
       counters.open--
       sockets.delete(socket)
     })
-    carry(socket, spec, open, counters)
+    carry(
+      socket,
+      spec,
+      open,
+      error => {
+        noteError(counters, error)
+        onTrouble(error)
+      },
+      counters,
+    )
   })
   const host = addressToBind(spec)
   await listen(server, host, spec.port).catch(async error => {
@@ -59,14 +73,20 @@ export async function listenLocal(spec: LocalForwardSpec, open: OpenTarget): Pro
   }
 }
 
-async function carry(socket: Socket, spec: LocalForwardSpec, open: OpenTarget, counters: Counters): Promise<void> {
+async function carry(
+  socket: Socket,
+  spec: LocalForwardSpec,
+  open: OpenTarget,
+  onTrouble: (error: unknown) => void,
+  counters: Counters,
+): Promise<void> {
   const { remoteAddress = '127.0.0.1', remotePort = 0 } = socket
   try {
     const channel = await open(spec.to.host, spec.to.port, { host: remoteAddress, port: remotePort })
     if (socket.destroyed) channel.destroy()
     else pump(socket, channel, counters)
   } catch (error) {
-    noteError(counters, error)
+    onTrouble(error)
     reset(socket)
   }
 }

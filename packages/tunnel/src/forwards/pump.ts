@@ -26,6 +26,12 @@ export function zeroCounters(): Counters {
  * @param socket made with `allowHalfOpen`
  */
 export function pump(socket: Socket, channel: Duplex, counters: Counters): void {
+  // It may have broken before anybody listened.
+  if (channel.destroyed) {
+    noteError(counters, channel.errored ?? 'closed')
+    reset(socket)
+    return
+  }
   socket.on('data', chunk => {
     counters.bytesOut += chunk.length
   })

@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readIfThere, writeWhole } from '@keytool/agent/platform'
+import { readIfThere } from '@keytool/agent/platform'
 import { fingerprint, isPlain, KeytoolError } from '@keytool/keygen'
+import { appendLineToOwn } from './append.js'
 import { hideName, matchesHost, nameOfHost } from './match.js'
 import { type Entry, parseKnownHosts, typeOfBlob } from './parse.js'
 
@@ -75,7 +75,8 @@ export class KnownHosts {
   /**
    * Notes a key the user has confirmed, at the end of the user's file, hidden when the file hides others. A key that is
    * there already is not written again.
-   * @throws KeytoolError `failed` when it can't be written, `usage` for a name that can't stand in the file
+   * @throws KeytoolError `failed` when it can't be written, `refused` for a file of another user's or none at all,
+   * `usage` for a name that can't stand in the file
    */
   async remember(host: string, port: number, blob: Buffer): Promise<void> {
     const path = this.#files[0]
@@ -86,14 +87,11 @@ export class KnownHosts {
     if (/[\s,|*?!#@]/.test(name) || !isPlain(name)) {
       throw new KeytoolError('usage', `${JSON.stringify(host)} can't stand in known_hosts`)
     }
-    if ((await this.lookup(host, port, blob)).state === 'known') return
-    const old = (await readIfThere(path)) ?? Buffer.alloc(0)
-    const hides = parseKnownHosts(old.toString('latin1')).some(({ hosts }) => 'hash' in hosts)
-    const line = `${hides ? hideName(name) : name} ${keyType} ${blob.toString('base64')}\n`
-    const missingEnd = old.length > 0 && old.at(-1) !== 0x0a ? '\n' : ''
-    await writeWhole(path, Buffer.concat([old, Buffer.from(missingEnd + line, 'latin1')]), {
-      mode: await modeOf(path),
-      replace: true,
+    await inTurn(async () => {
+      if ((await this.lookup(host, port, blob)).state === 'known') return
+      const old = (await readIfThere(path)) ?? Buffer.alloc(0)
+      const hides = parseKnownHosts(old.toString('latin1')).some(({ hosts }) => 'hash' in hosts)
+      await appendLineToOwn(path, `${hides ? hideName(name) : name} ${keyType} ${blob.toString('base64')}`)
     })
   }
 
@@ -132,8 +130,12 @@ function namesOf(entries: readonly Placed[], blob: Buffer): string[] {
     .flatMap(({ hosts }) => ('patterns' in hosts ? hosts.patterns : []))
 }
 
-/** A file that is there keeps its permissions; a new one is the user's own. */
-async function modeOf(path: string): Promise<number> {
-  const found = await stat(path).catch(() => undefined)
-  return found ? found.mode & 0o777 : 0o600
+/** The last writer of this process; it never fails. */
+let lastTurn: Promise<unknown> = Promise.resolve()
+
+/** One after the other: two connections to one host must not both find its key missing. */
+function inTurn(work: () => Promise<void>): Promise<void> {
+  const turn = lastTurn.then(work)
+  lastTurn = turn.catch(() => {})
+  return turn
 }

@@ -34,9 +34,14 @@ export function parseAuthorizedKeys(bytes: Uint8Array): AuthorizedKey[] {
     .flatMap((text, index) => parseLine(text.trim(), index + 1) ?? [])
 }
 
-/** The line that lets this very key in, if there is one. A certificate authority's line does not: it lets others in. */
+/** The line that lets this very key in, if there is one. */
 export function findKey(bytes: Uint8Array, key: PublicKey): AuthorizedKey | undefined {
-  return parseAuthorizedKeys(bytes).find(
+  return findLines(bytes, key)[0]
+}
+
+/** All lines that let this very key in. A certificate authority's line does not: it lets others in. */
+export function findLines(bytes: Uint8Array, key: PublicKey): AuthorizedKey[] {
+  return parseAuthorizedKeys(bytes).filter(
     entry => entry.blob.equals(key.blob) && !parseKeyOptions(entry.options)?.includes('cert-authority'),
   )
 }

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { isKeytoolError, KeytoolError, type PublicKey, type Signer, showForeign } from '@keytool/keygen'
 import { type ConnectOptions, connect } from '../connection/connect.js'
 import type { Connection, ExecResult } from '../connection/connection.js'
-import { findKey, formatAuthorizedKey } from './authorized-keys.js'
-import { checkKeyOptions } from './key-options.js'
+import { type AuthorizedKey, findKey, findLines, formatAuthorizedKey } from './authorized-keys.js'
+import { checkKeyOptions, meanTheSame } from './key-options.js'
 import { AUTHORIZED_KEYS, appendScript, failures, readScript } from './scripts.js'
 
 /** A larger file is not one people keep by hand; it is neither read nor written. In bytes. */
@@ -28,7 +28,8 @@ export interface InstallResult {
  * Puts a public key into the user's authorized_keys on the server, exactly once. What is there stays byte for byte.
  * After writing, the file is read again: only what is found there counts as added.
  * @throws KeytoolError `damaged` for a file that is no text or too large, `failed` when it can't be read or written,
- * `unsupported` when the server runs no POSIX shell, `usage` for options that sshd would not take
+ * `unsupported` when the server runs no POSIX shell, `usage` for options that sshd would not take, `refused` when the
+ * key is there with other options than asked for
  */
 export async function installPublicKey(
   connection: Pick<Connection, 'exec'>,
@@ -37,8 +38,9 @@ export async function installPublicKey(
 ): Promise<InstallResult> {
   const path = `~/${AUTHORIZED_KEYS}`
   const line = formatAuthorizedKey(publicKey, options.options === undefined ? '' : checkKeyOptions(options.options))
-  const before = findKey(await readAuthorizedKeys(connection), publicKey)
-  if (before) return { state: 'present', path, line: before.line }
+  const lines = findLines(await readAuthorizedKeys(connection), publicKey)
+  if (options.options !== undefined) refuseOtherOptions(lines, options.options)
+  if (lines[0]) return { state: 'present', path, line: lines[0].line }
   if (options.dryRun) return { state: 'would-add', path }
   await runScript(connection, appendScript, line)
   const after = findKey(await readAuthorizedKeys(connection), publicKey)
@@ -75,6 +77,17 @@ export async function verifyKeyAlone(
   await connection.close()
   if (connection.admission.method === 'publickey') return
   throw new KeytoolError('failed', `${showForeign(options.host)} lets ${showForeign(options.user)} in without any key`)
+}
+
+/** Every line that holds the key lets it in: one with other options would undo those asked for. */
+function refuseOtherOptions(lines: readonly AuthorizedKey[], asked: string): void {
+  const other = lines.find(({ options }) => !meanTheSame(options, asked))
+  if (!other) return
+  const there = other.options === '' ? 'without options' : `with ${showForeign(other.options)}`
+  throw new KeytoolError('refused', `the key is there already, but ${there}: ~/${AUTHORIZED_KEYS} line ${other.line}`, {
+    reason: `asked for ${showForeign(asked)}; nothing was changed`,
+    hint: 'change or remove that line on the server, then try again',
+  })
 }
 
 async function runScript(

@@ -77,8 +77,9 @@ function checkField(name: string, check: Check, value: unknown): void {
   try {
     check(value)
   } catch (error) {
-    const reason = isKeytoolError(error) ? [error.message, error.reason].filter(Boolean).join(': ') : String(error)
-    throw damaged(`${name}: ${reason}`, error)
+    const known = isKeytoolError(error)
+    const reason = known ? [error.message, error.reason].filter(Boolean).join(': ') : String(error)
+    throw damaged(`${name}: ${reason}`, error, known ? error.hint : undefined)
   }
 }
 
@@ -127,6 +128,6 @@ function text(value: unknown): string {
   throw new KeytoolError('usage', 'it is no text')
 }
 
-function damaged(reason: string, cause?: unknown): KeytoolError {
-  return new KeytoolError('damaged', 'the session is not as it should be', { reason, cause })
+function damaged(reason: string, cause?: unknown, hint?: string): KeytoolError {
+  return new KeytoolError('damaged', 'the session is not as it should be', { reason, cause, ...(hint && { hint }) })
 }

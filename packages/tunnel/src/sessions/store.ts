@@ -108,6 +108,7 @@ function checkGiven(session: Session): void {
     if (!isKeytoolError(error) || error.code !== 'damaged') throw error
     throw new KeytoolError('usage', "the session can't be saved so", {
       ...(error.reason !== undefined && { reason: error.reason }),
+      ...(error.hint !== undefined && { hint: error.hint }),
       cause: error,
     })
   }

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import type { Connection, Origin } from '../connection/connection.js'
-import { type LocalForward, listenLocal } from '../forwards/local.js'
+import { type LocalForward, listenLocal, type OpenTarget } from '../forwards/local.js'
 import { noteError } from '../forwards/pump.js'
 import type { LocalForwardSpec } from '../forwards/spec.js'
 import { StateMachine, type TunnelState } from './states.js'
@@ -17,6 +17,8 @@ export interface TunnelOptions {
   readonly onState?: (state: TunnelState) => void
   /** Told once for each forward when it carries, with the port the system chose. */
   readonly onForward?: (forward: LocalForward) => void
+  /** Told when a connection could not be carried, each time. The forward goes on. */
+  readonly onTrouble?: (forward: LocalForwardSpec, error: unknown) => void
   /** Milliseconds since the epoch. */
   readonly now?: () => number
 }
@@ -90,7 +92,8 @@ class HeldTunnel implements Tunnel {
     try {
       if (this.#options.forwards.length === 0) throw new KeytoolError('usage', 'a tunnel needs at least one forward')
       for (const spec of this.#options.forwards) {
-        this.#forwards.push(await listenLocal(spec, (host, port, origin) => this.#open(host, port, origin)))
+        const open: OpenTarget = (host, port, origin) => this.#open(host, port, origin)
+        this.#forwards.push(await listenLocal(spec, open, error => this.#options.onTrouble?.(spec, error)))
         if (this.#ending) return await this.#closeForwards()
       }
       this.#machine.moveTo('connecting')

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
+import { parse } from 'node:path'
 import { type FoundAgent, findAgent, shellLines } from '@keytool/agent'
+import { withoutNodeVariables } from '@keytool/agent/platform'
 import { type ErrorCode, KeytoolError } from '@keytool/keygen'
 import type { Context } from '../../context.js'
 import type { StartReport } from './foreground.js'
@@ -27,7 +29,8 @@ async function start(socket: string, pidFile: string, options: AgentOptions, con
     detached: true,
     // It keeps no terminal, no pipe and no folder of ours busy.
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    cwd: context.places.home,
+    cwd: parse(process.execPath).root,
+    env: withoutNodeVariables(context.env),
     windowsHide: true,
   })
   const report = await new Promise<StartReport>((resolve, reject) => {

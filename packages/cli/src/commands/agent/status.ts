@@ -18,7 +18,7 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
       : `eval "$(${name} agent)"`
   const rows = found
     ? [
-        ['running', `pid ${found.pid ?? 'unknown'}${found.since ? `, since ${found.since}` : ''}`],
+        ['running', `pid ${found.pid ?? 'unknown'}${found.since ? `, since ${shortTime(found.since)}` : ''}`],
         ['socket', say.path(socket)],
         ['keys', `${count(keys, 'key')} shown (a locked agent shows none)`],
       ]
@@ -55,4 +55,13 @@ async function countKeys(socket: string): Promise<number> {
   } finally {
     agent.close()
   }
+}
+
+/** `2026-11-24 23:06`, in the local time. */
+function shortTime(iso: string): string {
+  const time = new Date(iso)
+  if (Number.isNaN(time.getTime())) return 'an unknown time'
+  const two = (value: number) => String(value).padStart(2, '0')
+  const day = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join('-')
+  return `${day} ${two(time.getHours())}:${two(time.getMinutes())}`
 }

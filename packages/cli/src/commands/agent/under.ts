@@ -15,7 +15,7 @@ export async function runUnder(words: readonly string[], options: AgentOptions, 
   hardenProcess()
   const own = options.socket ?? join(context.places.runtime, `agent-${process.pid}.sock`)
   const { socket, pidFile } = placeOf({ socket: own }, context)
-  const agent = await runAgent({ socket, pidFile })
+  const agent = await runAgent({ socket, pidFile, named: options.socket !== undefined })
   try {
     return await runToItsEnd(program, args, {
       ...childEnv,
@@ -38,7 +38,9 @@ function runToItsEnd(program: string, args: readonly string[], env: NodeJS.Proce
     child.once('error', cause => {
       const code = (cause as NodeJS.ErrnoException).code
       reject(
-        new KeytoolError(code === 'ENOENT' ? 'not-found' : 'failed', `${program} can't be run: ${code}`, { cause }),
+        code === 'ENOENT'
+          ? new KeytoolError('not-found', `there is no program ${program}`, { hint: 'keytool agent --help', cause })
+          : new KeytoolError('failed', `${program} can't be run: ${code}`, { cause }),
       )
     })
     child.once('close', (status, signal) => resolve(status ?? 128 + (signal ? constants.signals[signal] : 0)))
