@@ -1,4 +1,4 @@
-import { type AgentClient, connectAgent, findAgent } from '@keytool/agent'
+import { type AgentClient, checkPlace, connectAgent, findAgent } from '@keytool/agent'
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import type { Context } from './context.js'
 
@@ -14,10 +14,13 @@ export async function openAgent(context: Context): Promise<AgentClient> {
   const ours = context.places.agentSocket
   const named = context.env['SSH_AUTH_SOCK'] || ours
   try {
+    // Whom SSH_AUTH_SOCK names is the user's choice; who answers at our own place has to be ours.
+    if (named === ours) await checkPlace(ours)
     return await reach(named)
   } catch (error) {
     if (named === ours || !isUnreachable(error)) throw withHint(error, context)
   }
+  await checkPlace(ours)
   return reach(ours).catch(error => {
     throw withHint(error, context)
   })
@@ -58,7 +61,12 @@ export async function withAgent<T>(context: Context, work: (agent: AgentClient) 
 
 /** Whether this agent is keytool's own, by the pid file beside its socket. */
 export async function isOurs(agent: AgentClient): Promise<boolean> {
-  return (await findAgent(agent.path))?.pid !== undefined
+  try {
+    return (await findAgent(agent.path, undefined, { named: true }))?.pid !== undefined
+  } catch {
+    // In a place that is not safe nothing counts as ours.
+    return false
+  }
 }
 
 function isUnreachable(error: unknown): boolean {

@@ -13,6 +13,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // Nobody is left to be told.
 process.stderr.on('error', () => {})
 
+// A mistake in here, not the user's. node would show the line it happened on: all of the bundle.
+process.on('uncaughtException', error => {
+  process.stderr.write(
+    `${programName()}: unexpected: ${error.message}\n  please report this, with the command you ran\n`,
+  )
+  process.exit(1)
+})
+
 // The bundle is CommonJS, where __filename is this very file, links resolved.
 main(process.argv.slice(2), __filename).then(status => {
   process.exitCode = status

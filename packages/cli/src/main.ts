@@ -39,7 +39,7 @@ export async function main(argv: readonly string[], program: string): Promise<nu
     // Whoever wants JSON wants it of an error on a line that can't be read, too.
     const end = argv.indexOf('--')
     say.configure({ json: argv.slice(0, end < 0 ? argv.length : end).includes('--json') })
-    if (name === undefined) return (await online('overview')).run([], context)
+    if (name === undefined) return await (await online('overview')).run([], context)
     if (name === '--help' || name === '-h' || (name === 'help' && args[0] === undefined)) {
       say.data(helpText(context.name))
       return 0

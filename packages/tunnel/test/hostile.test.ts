@@ -45,7 +45,9 @@ async function visit(serve: (client: ssh2.Connection) => void): Promise<Connecti
 }
 
 /** Logged in to a server that answers to every channel with these messages, in one segment. */
-function visitChannels(...messages: ((sender: number) => readonly (number | string | Buffer)[])[]): Promise<Connection> {
+function visitChannels(
+  ...messages: ((sender: number) => readonly (number | string | Buffer)[])[]
+): Promise<Connection> {
   return visit(client => onChannel(client, sender => say(client, ...messages.map(make => make(sender)))))
 }
 

@@ -1,19 +1,20 @@
 import { spawn } from 'node:child_process'
 import { parse } from 'node:path'
-import { type FoundAgent, findAgent, shellLines } from '@keytool/agent'
+import { type FoundAgent, shellLines } from '@keytool/agent'
 import { withoutNodeVariables } from '@keytool/agent/platform'
 import { type ErrorCode, KeytoolError } from '@keytool/keygen'
 import type { Context } from '../../context.js'
 import type { StartReport } from './foreground.js'
-import { type AgentOptions, placeOf, styleOf } from './options.js'
+import { type AgentOptions, type AgentPlace, lookFor, placeOf, styleOf } from './options.js'
 
 /** How long a start may take on a busy machine, in milliseconds. */
 const START_LIMIT = 15_000
 
 /** Starts an agent that outlives us, unless one answers already, and prints what a shell evaluates either way. */
 export async function startInBackground(options: AgentOptions, context: Context): Promise<number> {
-  const { socket, pidFile } = placeOf(options, context)
-  const agent = (await findAgent(socket, pidFile)) ?? (await start(socket, pidFile, options, context))
+  const place = placeOf(options, context)
+  const { socket } = place
+  const agent = (await lookFor(place)) ?? (await start(place, context))
   const { say } = context
   if (agent.pid === undefined) {
     say.note(`another program's agent answers at ${say.path(socket)}`)
@@ -23,8 +24,9 @@ export async function startInBackground(options: AgentOptions, context: Context)
   return 0
 }
 
-async function start(socket: string, pidFile: string, options: AgentOptions, context: Context): Promise<FoundAgent> {
-  const args = ['agent', '-D', ...(options.socket === undefined ? [] : ['-a', socket])]
+async function start(place: AgentPlace, context: Context): Promise<FoundAgent> {
+  const { socket, named } = place
+  const args = ['agent', '-D', ...(named ? ['-a', socket] : [])]
   const child = spawn(process.execPath, [context.program, ...args], {
     detached: true,
     // It keeps no terminal, no pipe and no folder of ours busy.
@@ -54,7 +56,7 @@ async function start(socket: string, pidFile: string, options: AgentOptions, con
   if ('pid' in report) return { socket, pid: report.pid, since: undefined }
   const { code, message, ...details } = report.error
   // Two starts at the same instant: the other one won, and serves both.
-  const winner = code === 'exists' ? await findAgent(socket, pidFile) : undefined
+  const winner = code === 'exists' ? await lookFor(place) : undefined
   if (winner) return winner
   throw new KeytoolError(code as ErrorCode, message, details)
 }

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path'
-import { pidFileBeside, type ShellStyle, shellStyle } from '@keytool/agent'
+import { type FoundAgent, findAgent, pidFileBeside, type ShellStyle, shellStyle } from '@keytool/agent'
 import type { Context } from '../../context.js'
 
 export interface AgentOptions {
@@ -30,4 +30,9 @@ export function placeOf({ socket }: AgentOptions, { places }: Context): AgentPla
 export function styleOf({ s, c }: AgentOptions, { env }: Context): ShellStyle {
   if (s) return 'sh'
   return c ? 'csh' : shellStyle(env['SHELL'])
+}
+
+/** The agent that answers there, if one does. Throws `refused` where it could be another user's. */
+export function lookFor({ socket, pidFile, named }: AgentPlace): Promise<FoundAgent | undefined> {
+  return findAgent(socket, pidFile, { named })
 }

@@ -1,13 +1,14 @@
-import { connectAgent, findAgent, shellLines } from '@keytool/agent'
+import { connectAgent, shellLines } from '@keytool/agent'
 import type { Context } from '../../context.js'
 import { columns, count } from '../../text.js'
-import { type AgentOptions, placeOf, styleOf } from './options.js'
+import { type AgentOptions, lookFor, placeOf, styleOf } from './options.js'
 
 /** Whether the agent runs, and whether this shell asks it. Running or not, the answer is a success. */
 export async function showStatus(options: AgentOptions, context: Context): Promise<number> {
   const { say, env, name } = context
-  const { socket, pidFile } = placeOf(options, context)
-  const found = await findAgent(socket, pidFile)
+  const place = placeOf(options, context)
+  const { socket } = place
+  const found = await lookFor(place)
   const keys = found ? await countKeys(socket) : 0
   const shell = env['SSH_AUTH_SOCK']
   const ours = shell === socket
