@@ -1,6 +1,7 @@
-import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { chmod, lchown, lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readIfThere, readWhole, writeWhole } from '../src/platform/files.js'
+import { readIfThere, readPlain, readWhole, writeTogether, writeWhole } from '../src/platform/files.js'
 import { makeTemporary } from './support.js'
 
 const bytes = (text: string) => Buffer.from(text)
@@ -47,6 +48,50 @@ describe('writing', () => {
     expect(await readdir(join(folder, 'real'))).toEqual(['file'])
   })
 
+  test('a dangling link stays one: the file appears where it leads', async () => {
+    const folder = await makeTemporary()
+    await symlink('later', join(folder, 'link'))
+    await writeWhole(join(folder, 'link'), bytes('new'), { replace: true })
+    expect(await readlink(join(folder, 'link'))).toBe('later')
+    expect(await readFile(join(folder, 'later'), 'utf8')).toBe('new')
+  })
+
+  test('a link that another user put into a folder for everybody is not followed', async () => {
+    const folder = await makeTemporary()
+    const shared = join(folder, 'shared')
+    await mkdir(shared)
+    await chmod(shared, 0o1777)
+    await writeFile(join(folder, 'mine'), 'precious')
+    await symlink(join(folder, 'mine'), join(shared, 'link'))
+    // Only root can give a link away; anybody else becomes another user, to whom link and folder are foreign.
+    const { getuid } = process
+    if (getuid?.() === 0) await lchown(join(shared, 'link'), 12345, 12345)
+    else Object.assign(process, { getuid: () => 12345 })
+    try {
+      const replace = writeWhole(join(shared, 'link'), bytes('new'), { replace: true })
+      // A folder's owner may put links where they like: as an ordinary user the test owns both.
+      if (getuid?.() === 0) await expect(replace).rejects.toMatchObject({ code: 'refused' })
+      else await replace
+    } finally {
+      Object.assign(process, { getuid })
+    }
+    expect(await readFile(join(folder, 'mine'), 'utf8')).toBe(getuid?.() === 0 ? 'precious' : 'new')
+  })
+
+  test('of several that belong together none is written when one can not be', async () => {
+    const folder = await makeTemporary()
+    await writeFile(join(folder, 'key'), 'old')
+    await mkdir(join(folder, 'key.pub'))
+    const both = ['key', 'key.pub'].map(name => ({ path: join(folder, name), bytes: bytes('new'), replace: true }))
+    await expect(writeTogether(both)).rejects.toMatchObject({ code: 'failed' })
+    expect(await readFile(join(folder, 'key'), 'utf8')).toBe('old')
+    expect((await readdir(folder)).sort()).toEqual(['key', 'key.pub'])
+  })
+
+  test('a folder that can not be made is said, and tried once (proc takes no new names)', async () => {
+    await expect(writeWhole('/proc/none/below/file', bytes('x'))).rejects.toMatchObject({ code: 'failed' })
+  })
+
   test('of many writers of one new file, one succeeds', async () => {
     const folder = await makeTemporary()
     const path = join(folder, 'file')
@@ -79,6 +124,13 @@ describe('reading', () => {
     await writeFile(path, content)
     expect(await readWhole(path)).toEqual(content)
     await expect(readWhole(path, 1000)).rejects.toMatchObject({ code: 'damaged' })
+  })
+
+  test('a pipe that nobody writes to keeps nobody waiting where it was not named', async () => {
+    const path = join(await makeTemporary(), 'pipe')
+    execFileSync('mkfifo', [path])
+    await expect(readPlain(path)).rejects.toMatchObject({ code: 'damaged' })
+    await expect(readIfThere(path)).rejects.toMatchObject({ code: 'damaged' })
   })
 
   test('says what is wrong', async () => {
