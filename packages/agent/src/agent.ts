@@ -1,4 +1,4 @@
-import type { PrivateKey, Signature } from '@keytool/keygen'
+import { type PrivateKey, PublicKey, type Signature } from '@keytool/keygen'
 
 /** One line of an agent's list. */
 export interface Identity {
@@ -36,4 +36,13 @@ export interface Agent {
    * asked by somebody else each time.
    */
   forClient?(client: Client): Agent
+}
+
+/** The identity as a key. `undefined` for a type that the table of algorithms does not have, or what is no key at all. */
+export function publicKeyOf({ blob, comment }: Identity): PublicKey | undefined {
+  try {
+    return PublicKey.fromBlob(blob, comment)
+  } catch {
+    return undefined
+  }
 }

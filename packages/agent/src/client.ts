@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
-import { KeytoolError, type PrivateKey, PublicKey, type Signature, type Signer } from '@keytool/keygen'
-import type { Agent, Identity } from './agent.js'
+import { KeytoolError, type PrivateKey, type Signature, type Signer } from '@keytool/keygen'
+import { type Agent, type Identity, publicKeyOf } from './agent.js'
 import { decodeMessage, encodeMessage, isTooLong } from './protocol/codec.js'
 import { flagsOf } from './protocol/flags.js'
 import { FrameSplitter } from './protocol/frame.js'
@@ -136,7 +136,7 @@ class Client implements AgentClient {
   }
 
   #signer(identity: Identity): Signer | undefined {
-    const publicKey = readPublicKey(identity)
+    const publicKey = publicKeyOf(identity)
     return (
       publicKey && {
         publicKey,
@@ -203,15 +203,6 @@ class Client implements AgentClient {
     this.#end ??= reason
     this.#socket.destroy()
     for (const waiter of this.#waiting.splice(0)) waiter.fail(this.#end)
-  }
-}
-
-/** Undefined for what the table of algorithms does not have, or what is no key at all. */
-function readPublicKey({ blob, comment }: Identity): PublicKey | undefined {
-  try {
-    return PublicKey.fromBlob(blob, comment)
-  } catch {
-    return undefined
   }
 }
 

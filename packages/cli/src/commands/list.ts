@@ -1,5 +1,5 @@
-import type { Identity } from '@keytool/agent'
-import { fingerprint, fingerprintLine, PublicKey, Reader, showForeign } from '@keytool/keygen'
+import { type Identity, publicKeyOf } from '@keytool/agent'
+import { fingerprint, fingerprintLine, Reader, showForeign } from '@keytool/keygen'
 import { isOurs, withAgent } from '../agent-link.js'
 import type { Run } from '../context.js'
 import { parse } from '../options.js'
@@ -28,7 +28,7 @@ export const run: Run = async (args, context) => {
 
 /** A type that is not in our table still has a name and a fingerprint. */
 function describe(identity: Identity): string {
-  const key = readKey(identity)
+  const key = publicKeyOf(identity)
   return showForeign(
     key ? fingerprintLine(key) : `${fingerprint(identity)} ${identity.comment || 'no comment'} (${typeOf(identity)})`,
   )
@@ -38,7 +38,7 @@ function toFacts(identity: Identity, ours: boolean): object {
   return {
     fingerprint: fingerprint(identity),
     type: typeOf(identity),
-    bits: readKey(identity)?.bits ?? null,
+    bits: publicKeyOf(identity)?.bits ?? null,
     comment: identity.comment,
     // The protocol does not tell these. Our agent of this version holds open keys without conditions; another's may differ.
     ...(ours && {
@@ -49,14 +49,6 @@ function toFacts(identity: Identity, ours: boolean): object {
       origin: 'added',
       remembered: false,
     }),
-  }
-}
-
-function readKey({ blob, comment }: Identity): PublicKey | undefined {
-  try {
-    return PublicKey.fromBlob(blob, comment)
-  } catch {
-    return undefined
   }
 }
 
