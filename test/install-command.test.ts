@@ -245,6 +245,23 @@ test('a public half that was swapped is not installed: nothing proves one key wi
   expect(await readdir(join(user.home, '.ssh')).catch(() => [])).toEqual([])
 })
 
+test('… also where the agent holds the key that was put in its place', async () => {
+  const other = join(home.path, 'other')
+  await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', '', '-f', other])
+  await writeFile(`${key()}.pub`, await readFile(`${other}.pub`))
+  const agent = ['agent', '--', process.execPath, keytoolPath]
+  const script = `"$@" add '${other}' && "$@" install-pubkey -p ${sshd.port} --password-file '${password}' -i '${key()}.pub' ${here()}`
+  const result = await keytool(['agent', '--', '/bin/sh', '-c', script, 'sh', ...agent.slice(2)], { env: home.env })
+  expect(result.status).toBe(6)
+  expect(result.stderr).toContain('are not the same key')
+  expect(await readdir(join(user.home, '.ssh')).catch(() => [])).toEqual([])
+})
+
+test('a pipe with the name of a default key keeps nobody waiting', async () => {
+  await runOrThrow('/usr/bin/mkfifo', [join(home.ssh, 'id_rsa.ppk'), join(home.ssh, 'id_ecdsa')])
+  expect(await byPassword(here())).toMatchObject({ status: 0 })
+})
+
 test('a session that goes by way of another host is not dialled directly', async () => {
   await keytool(['session', 'save', 'far', here(), '-p', String(sshd.port), '-J', 'bastion.example'], { env: home.env })
   expect(await byPassword('far')).toMatchObject({ status: 6, stdout: '' })

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
@@ -293,6 +293,24 @@ test('a target that the server can’t reach is said, once', async () => {
   for (let i = 0; i < 3; i++) await once(connect(port, '127.0.0.1'), 'close').catch(() => {})
   expect(await tunnel.stop()).toEqual({ status: 0, signal: null })
   expect(tunnel.stderr.text.match(/the server can't reach/g)).toHaveLength(1)
+})
+
+test('an agent that is not safe to ask is passed over, and said: the tunnel goes on without it', async () => {
+  const other = await temporaryHome()
+  await writeFile(join(other.ssh, 'known_hosts'), sshd.knownHosts)
+  await mkdir(join(other.runtime, 'keytool'))
+  await chmod(join(other.runtime, 'keytool'), 0o777)
+  await writeFile(join(other.path, 'password'), user.password)
+  const args = ['tunnel', '-L', '0:127.0.0.1:1', '--password-file', join(other.path, 'password'), ...there()]
+  const tunnel = await startKeytool(args, { env: other.env })
+  await tunnel.waitFor(/protected as far as/)
+  expect(tunnel.stderr.text).toContain('no agent is asked')
+  await tunnel.stop()
+  const status = await keytool(['agent', 'status', '--json'], { env: other.env })
+  expect(status.status).toBe(0)
+  expect(JSON.parse(status.stdout)).toMatchObject({ running: false, trouble: expect.stringContaining('0777') })
+  expect(await keytool(['list'], { env: other.env })).toMatchObject({ status: 4, stdout: '' })
+  await other.dispose()
 })
 
 test('why it comes to a password is said', async () => {

@@ -70,7 +70,7 @@ const wishes: Partial<Record<RequestName, { readonly wish: string; readonly hint
   remove: { wish: 'remove the key', hint: 'keytool list shows whether it is locked or lacks the key' },
   removeAll: { wish: 'remove its keys', hint: 'if it is locked: keytool unlock' },
   lock: { wish: 'be locked', hint: 'it may be locked already' },
-  unlock: { wish: 'be unlocked', hint: 'the passphrase is wrong, or it was not locked' },
+  unlock: { wish: 'be unlocked', hint: 'the passphrase is wrong, it was not locked, or too many others are trying' },
 }
 
 class Client implements AgentClient {

@@ -25,8 +25,7 @@ export async function findAgent(
   pidFile: string = pidFileBeside(socket),
   options: PlaceOptions = {},
 ): Promise<FoundAgent | undefined> {
-  await checkPlace(socket, options)
-  if (!(await answers(socket))) return undefined
+  if (!(await checkPlace(socket, options)) || !(await answers(socket))) return undefined
   const facts = await readPidFile(pidFile)
   const isCredible = facts?.socket === socket && isWriter(facts)
   return { socket, pid: isCredible ? facts.pid : undefined, since: isCredible ? facts.since : undefined }

@@ -83,8 +83,14 @@ export async function removePidFile(path: string, pid: number): Promise<void> {
 
 async function isReplaceable(path: string): Promise<boolean> {
   const stats = await lstat(path).catch(() => undefined)
-  return stats === undefined || (!stats.isSymbolicLink() && (await readPidFile(path)) !== undefined)
+  if (stats === undefined) return true
+  if (!stats.isFile() || !isOwn(stats)) return false
+  // An empty one under a name of ours is what a crash of the machine leaves of a file that was just written.
+  return (stats.size === 0 && OUR_NAME.test(basename(path))) || (await readPidFile(path)) !== undefined
 }
+
+/** As {@link pidFileBeside} gives them. */
+const OUR_NAME = /^agent\.pid$|\.keytool\.pid$/
 
 async function fill(path: string, text: string): Promise<void> {
   const file = await open(path, 'wx', 0o600)

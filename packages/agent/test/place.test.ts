@@ -1,8 +1,8 @@
-import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { checkPlace, encodeMessage, findAgent, replies } from '../src/index.js'
-import { giveAway, later, listenAt, makeTemporary } from './support.js'
+import { checkPlace, encodeMessage, findAgent, listen, replies, runAgent } from '../src/index.js'
+import { giveAway, later, leaveStaleSocket, listenAt, makeTemporary } from './support.js'
 
 const refused = (text: RegExp) => ({ code: 'refused', reason: expect.stringMatching(text) })
 
@@ -79,4 +79,41 @@ test('what is not there is no danger; what is no socket is refused', async () =>
 
 test('a pipe has no folder to look at', async () => {
   await checkPlace('\\\\.\\pipe\\openssh-ssh-agent', {}, 'win32')
+})
+
+test('where nothing is, nobody is connected to: who comes next may be another', async () => {
+  const folder = await makeTemporary()
+  expect(await checkPlace(join(folder, 's'))).toBe(false)
+  await leaveStaleSocket(join(folder, 's'))
+  expect(await checkPlace(join(folder, 's'))).toBe(true)
+})
+
+test('what our folder lies in has to be ours or root’s, and closed to everybody else', async () => {
+  const outer = await makeTemporary()
+  const path = join(outer, 'keytool', 'agent.sock')
+  expect(await checkPlace(path)).toBe(false)
+  await chmod(outer, 0o777)
+  await expect(checkPlace(path)).rejects.toMatchObject(refused(/everybody can change/))
+  await chmod(outer, 0o1777)
+  expect(await checkPlace(path)).toBe(false)
+  await chmod(outer, 0o775)
+  expect(await checkPlace(path)).toBe(false)
+})
+
+test('root with a user’s environment makes nothing in that user’s places', async () => {
+  const outer = await makeTemporary()
+  await giveAway(outer)
+  const path = join(outer, 'keytool', 'agent.sock')
+  await expect(checkPlace(path)).rejects.toMatchObject(refused(/belongs to another user/))
+  const server = createServer()
+  await expect(listen(server, path)).rejects.toMatchObject({ code: 'refused' })
+  expect(await readdir(outer)).toEqual([])
+})
+
+test('an empty pid file of ours, as a crash leaves it, is in nobody’s way', async () => {
+  const folder = await makeTemporary()
+  await writeFile(join(folder, 'agent.pid'), '')
+  const agent = await runAgent({ socket: join(folder, 'agent.sock') })
+  await agent.stop()
+  expect(await readdir(folder)).toEqual([])
 })

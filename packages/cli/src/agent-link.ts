@@ -2,33 +2,40 @@ import { type AgentClient, checkPlace, connectAgent, findAgent } from '@keytool/
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import type { Context } from './context.js'
 
-/** An agent that is alive lists its keys at once: that asks nobody anything. In milliseconds. */
-const PATIENCE = 3_000
+/** An agent may ask its card, or its user, before it lists; after so long it is taken for dead. In milliseconds. */
+const PATIENCE = 10_000
 
 /**
- * The agent that `ssh` in this shell would ask: the one SSH_AUTH_SOCK names, if it answers; else ours at its fixed
- * place. With both, what keytool loads is what every other program here sees.
- * @throws KeytoolError `unreachable`
+ * The agent that `ssh` in this shell would ask: the one SSH_AUTH_SOCK names, if somebody listens there; else ours at its
+ * fixed place. With both, what keytool loads is what every other program here sees.
+ * @throws KeytoolError `unreachable`; `refused` where another user could be the one who answers
  */
 export async function openAgent(context: Context): Promise<AgentClient> {
-  const ours = context.places.agentSocket
-  const named = context.env['SSH_AUTH_SOCK'] || ours
+  const named = context.env['SSH_AUTH_SOCK']
   try {
-    // Whom SSH_AUTH_SOCK names is the user's choice; who answers at our own place has to be ours.
-    if (named === ours) await checkPlace(ours)
-    return await reach(named)
+    // Whom SSH_AUTH_SOCK names is the user's choice.
+    const agent = named ? await connectAgent(named).catch(passOverUnreachable) : undefined
+    if (agent) return await whoAnswers(agent)
+    const ours = await openOurs(context)
+    if (named)
+      context.say.note(
+        `nobody listens where SSH_AUTH_SOCK points; the agent at ${context.say.path(ours.path)} is asked`,
+      )
+    return ours
   } catch (error) {
-    if (named === ours || !isUnreachable(error)) throw withHint(error, context)
-  }
-  await checkPlace(ours)
-  return reach(ours).catch(error => {
     throw withHint(error, context)
-  })
+  }
 }
 
-/** Connects, and makes sure that something answers. Later answers may take their time: an agent may ask its user. */
-async function reach(path: string): Promise<AgentClient> {
-  const agent = await connectAgent(path)
+async function openOurs({ places }: Context): Promise<AgentClient> {
+  const path = places.agentSocket
+  // Who answers at our own place has to be ours: where nothing is now, somebody else may be the next moment.
+  if (await checkPlace(path)) return whoAnswers(await connectAgent(path))
+  throw new KeytoolError('unreachable', `no agent answers at ${path}`, { reason: 'there is no socket' })
+}
+
+/** Makes sure that something answers. One that is there but silent is an error, never a reason to ask another. */
+async function whoAnswers(agent: AgentClient): Promise<AgentClient> {
   const timer = setTimeout(() => agent.close(), PATIENCE)
   try {
     await agent.list()
@@ -41,11 +48,17 @@ async function reach(path: string): Promise<AgentClient> {
   }
 }
 
-/** The same, or `undefined` when no agent answers. */
+function passOverUnreachable(error: unknown): undefined {
+  if (!isUnreachable(error)) throw error
+}
+
+/** The same for those who can do without: `undefined` when none answers, or none that is safe to ask, which is said. */
 export async function openAgentIfThere(context: Context): Promise<AgentClient | undefined> {
   return openAgent(context).catch(error => {
-    if (isUnreachable(error)) return undefined
-    throw error
+    if (!isKeytoolError(error)) throw error
+    if (error.code !== 'unreachable')
+      context.say.note(`no agent is asked: ${context.say.path(error.message)}: ${error.reason ?? ''}`)
+    return undefined
   })
 }
 

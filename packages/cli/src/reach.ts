@@ -5,6 +5,9 @@ import { askSecret, readSecretFile, triesLeft } from './ask.js'
 import type { Context } from './context.js'
 import { wholeNumber } from './options.js'
 
+/** All that looks like the quotes that a server's words stand in: they can't be closed from inside. */
+const QUOTES = /[\p{Pi}\p{Pf}"″＂〃„‟]/gu
+
 /** How often the tunnel's room asks for a password. */
 const PASSWORD_TRIES = 3
 
@@ -93,7 +96,7 @@ export function passwordSource(file: string | undefined, context: Context, why?:
     if (attempt > 1) context.say.prompt(`that was refused; ${triesLeft(PASSWORD_TRIES - attempt + 1)}`)
     const isPassword = kind === 'password' || /^password:?$/i.test(text)
     // What the server asks stands behind our own words and in quotes, so that it can't pass for a question of ours.
-    const prompt = isPassword ? `password for ${user}@${host}` : `${user}@${host} asks "${text}"`
+    const prompt = isPassword ? `password for ${user}@${host}` : `${user}@${host} asks "${text.replace(QUOTES, "'")}"`
     return askSecret(prompt, 'pass it with --password-file FILE, or - for standard input', context, echo)
   }
 }

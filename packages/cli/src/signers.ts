@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AgentClient } from '@keytool/agent'
 import { fingerprint, KeytoolError, type PrivateKey, type PublicKey, type Signer } from '@keytool/keygen'
@@ -33,10 +34,12 @@ export async function signerFor(
   unlocking: Unlocking,
   context: Context,
 ): Promise<Signer | undefined> {
+  const file = path.replace(/\.pub$/, '')
+  const isHere = await isThere(file)
+  if (isHere) await checkSame(file, publicKey)
   const held = (await agent?.signers())?.find(signer => signer.publicKey.equals(publicKey))
   if (held) return held
-  const file = path.replace(/\.pub$/, '')
-  if (!(await isThere(file))) return undefined
+  if (!isHere) return undefined
   if (when === 'later') return fileSigner(file, publicKey, unlocking, context)
   return openMatching(file, publicKey, unlocking, context)
 }
@@ -50,9 +53,19 @@ async function openMatching(
 ): Promise<PrivateKey> {
   const { key, passphrase } = await openKey(path, unlocking, context)
   passphrase?.fill(0)
-  if (key.publicKey.equals(publicKey)) return key
-  throw new KeytoolError('damaged', `${path} and ${path}.pub are not the same key`, {
-    reason: `one is ${fingerprint(key.publicKey)}, the other ${fingerprint(publicKey)}`,
+  if (!key.publicKey.equals(publicKey)) throw notTheSame(path, key.publicKey, publicKey)
+  return key
+}
+
+/** The same without opening it, where the file shows its public half. */
+async function checkSame(path: string, publicKey: PublicKey): Promise<void> {
+  const shown = await publicHalf(path).catch(() => undefined)
+  if (shown && !shown.equals(publicKey)) throw notTheSame(path, shown, publicKey)
+}
+
+function notTheSame(path: string, one: PublicKey, other: PublicKey): KeytoolError {
+  return new KeytoolError('damaged', `${path} and ${path}.pub are not the same key`, {
+    reason: `one is ${fingerprint(one)}, the other ${fingerprint(other)}`,
     hint: 'find out which one is right before it goes anywhere',
   })
 }
@@ -77,7 +90,8 @@ export async function defaultKeyFiles({ places }: Context): Promise<string[]> {
   const found: string[] = []
   for (const name of defaultNames.flatMap(each => [each, `${each}.ppk`])) {
     const path = join(places.ssh, name)
-    if (await isThere(path)) found.push(path)
+    // A pipe there would keep everybody waiting.
+    if ((await stat(path).catch(() => undefined))?.isFile()) found.push(path)
   }
   return found
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, link, lstat, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, parse, resolve, sep } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 
 /** Far above any key, session or known_hosts file; what is larger is not one. In bytes. */
@@ -32,7 +32,10 @@ async function read(path: string, cap: number, flags: number, onlyPlain = false)
   try {
     const stats = await file.stat()
     if (stats.isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
-    if (onlyPlain && !stats.isFile()) throw new KeytoolError('damaged', `${path} is no plain file`)
+    // A device answers at once, and /dev/null is a way to say "none".
+    if (onlyPlain && !stats.isFile() && !stats.isCharacterDevice()) {
+      throw new KeytoolError('damaged', `${path} is no plain file`)
+    }
     const parts: Buffer[] = []
     let total = 0
     for (;;) {
@@ -118,11 +121,10 @@ async function stage(
   { mode = 0o600, replace = false }: WriteOptions,
 ): Promise<Staged> {
   if (path === '') throw new KeytoolError('usage', 'the name of a file is empty')
-  const target = replace
-    ? await followLinks(path).catch(error => {
-        throw explain(error, path, 'written')
-      })
-    : path
+  // Without leave to replace, a link in the file's own place is in the way; those on the way there are followed.
+  const target = await (replace ? followLinks(path) : inFolder(path)).catch(error => {
+    throw explain(error, path, 'written')
+  })
   const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`)
   try {
     await makeEach(dirname(target))
@@ -149,24 +151,48 @@ async function place({ path, target, temporary, replace }: Staged): Promise<void
   }
 }
 
-/**
- * Where the links end, even if nothing is there yet. A link that another user put into a folder where everybody may put
- * things is not followed: it would have us write where that user wants (what Linux calls protected_symlinks).
- */
-async function followLinks(path: string, left = 40): Promise<string> {
-  const next = await readlink(path).catch(() => undefined)
-  if (next === undefined) return path
-  if (left === 0) throw Object.assign(new Error('too many links'), { code: 'ELOOP' })
-  const [link, folder] = await Promise.all([lstat(path), stat(dirname(path))])
-  const own = process.getuid?.() ?? link.uid
-  if ((folder.mode & STICKY) !== 0 && link.uid !== own && link.uid !== folder.uid) {
-    throw new KeytoolError('refused', `${path} is a link that another user put there`, {
-      reason: 'nothing was written',
-    })
-  }
-  return followLinks(resolve(dirname(path), next), left - 1)
+async function inFolder(path: string): Promise<string> {
+  const folder = await followLinks(dirname(resolve(path)), true)
+  return join(folder, basename(path))
 }
 
+/**
+ * Where a path leads once every link on it is followed, even if nothing is there yet. A link that another user put into a
+ * folder where everybody may put things is not followed: it would have us write where that user wants (what Linux
+ * calls protected_symlinks).
+ */
+async function followLinks(path: string, isFolder = false): Promise<string> {
+  const { root } = parse(resolve(path))
+  const left = resolve(path).slice(root.length).split(sep)
+  let links = 0
+  let at = root
+  for (let name = left.shift(); name !== undefined; name = left.shift()) {
+    const next = join(at, name)
+    const to = await readlink(next).catch(() => undefined)
+    if (to === undefined) {
+      at = next
+      continue
+    }
+    if (++links > MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' })
+    await refuseForeignLink(next, at)
+    const led = resolve(at, to)
+    // A folder that a link only promises is not made.
+    if (left.length > 0 || isFolder) await stat(led)
+    left.unshift(...led.slice(root.length).split(sep))
+    at = root
+  }
+  return at
+}
+
+async function refuseForeignLink(path: string, folder: string): Promise<void> {
+  const [link, around] = await Promise.all([lstat(path), stat(folder)])
+  const own = process.getuid?.() ?? link.uid
+  if ((around.mode & STICKY) === 0 || link.uid === own || link.uid === around.uid) return
+  throw new KeytoolError('refused', `${path} is a link that another user put there`, { reason: 'nothing was written' })
+}
+
+/** As Linux counts. */
+const MOST_LINKS = 40
 const STICKY = 0o1000
 
 /**

@@ -1,5 +1,6 @@
 /** Variables by which node is told to load, log, open or write things. None is of any use to an agent. */
-const NODE_VARIABLES = /^NODE_(?:OPTIONS|PATH|DEBUG|DEBUG_NATIVE|V8_COVERAGE|INSPECT.*|REPL_.*|REDIRECT_WARNINGS)$/
+const NODE_VARIABLES =
+  /^(?:NODE_(?:OPTIONS|PATH|DEBUG|DEBUG_NATIVE|V8_COVERAGE|INSPECT.*|REPL_.*|REDIRECT_WARNINGS|COMPILE_CACHE|EXTRA_CA_CERTS)|OPENSSL_(?:CONF|MODULES|ENGINES))$/
 
 /**
  * Shuts the doors that node leaves open to other programs of the same user: the debugger's port (which SIGUSR1 opens

@@ -1,4 +1,5 @@
 import { connectAgent, shellLines } from '@keytool/agent'
+import { isKeytoolError } from '@keytool/keygen'
 import type { Context } from '../../context.js'
 import { columns, count } from '../../text.js'
 import { type AgentOptions, lookFor, placeOf, styleOf } from './options.js'
@@ -8,7 +9,13 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
   const { say, env, name } = context
   const place = placeOf(options, context)
   const { socket } = place
-  const found = await lookFor(place)
+  // Whether it can be looked for is part of the answer.
+  let trouble: string | undefined
+  const found = await lookFor(place).catch(error => {
+    if (!isKeytoolError(error)) throw error
+    trouble = [error.message, error.reason].filter(Boolean).join(': ')
+    return undefined
+  })
   const keys = found ? await countKeys(socket) : 0
   const shell = env['SSH_AUTH_SOCK']
   const ours = shell === socket
@@ -24,7 +31,7 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
         ['keys', `${count(keys, 'key')} shown (a locked agent shows none)`],
       ]
     : [
-        ['running', 'no'],
+        ['running', trouble === undefined ? 'no' : `no: ${say.path(trouble)}`],
         ['socket', say.path(socket)],
       ]
   for (const row of columns([
@@ -36,6 +43,7 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
   if (fix) say.line(`to have this shell ask it: ${fix}`)
   say.facts({
     running: found !== undefined,
+    ...(trouble !== undefined && { trouble }),
     pid: found?.pid ?? null,
     since: found?.since ?? null,
     socket,
