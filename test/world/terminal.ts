@@ -34,6 +34,7 @@ export interface Terminal {
 }
 
 const PAUSE_MS = 50
+const REACTION_MS = 150
 
 /**
  * Around the program: it starts only once all that it writes is recorded, and does not learn that it runs under tmux.
@@ -96,6 +97,8 @@ export async function openTerminal(command: readonly string[], options: Terminal
 
   return {
     async type(text) {
+      // A question is shown a moment before its keys are listened for. A person takes longer than that to begin.
+      await sleep(REACTION_MS)
       // tmux types control characters by their code only, and the others best as they are.
       for (const part of text.match(/\p{Cc}|\P{Cc}+/gu) ?? []) {
         const code = part.charCodeAt(0)
