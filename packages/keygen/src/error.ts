@@ -55,3 +55,8 @@ export class KeytoolError extends Error {
 export function isKeytoolError(value: unknown): value is KeytoolError {
   return value instanceof Error && value.name === 'KeytoolError' && 'code' in value
 }
+
+/** `damaged`, with the place: how every reader says where bytes contradict their format. */
+export function damagedAt(message: string, offset: number, cause?: unknown): KeytoolError {
+  return new KeytoolError('damaged', `${message} (at byte ${offset})`, { offset, cause })
+}

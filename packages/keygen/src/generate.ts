@@ -17,14 +17,15 @@ export interface KeyPlan {
 
 /**
  * Checks a wish before anything is asked or computed.
- * @param type a name from the table of algorithms: `ed25519`, `ecdsa-256`, `ecdsa-384`, `ecdsa-521`, `rsa`
+ * @param type a name from the table of algorithms: `ed25519`, `ed448`, `ecdsa-256`, `ecdsa-384`, `ecdsa-521`, `rsa`
  * @throws KeytoolError `usage` for a type or size that is never made
  */
 export function planKey(type: string, bits?: number): KeyPlan {
   const algorithm = algorithmOfType(type)
   const { sizes } = algorithm
   if (!sizes) {
-    if (bits === undefined || bits === Number(type.split('-')[1])) return { algorithm, bits: undefined }
+    // What has one size has it whatever the key.
+    if (bits === undefined || bits === algorithm.bits({})) return { algorithm, bits: undefined }
     throw new KeytoolError('usage', `${type} keys have one size only`, { hint: 'leave the number of bits out' })
   }
   const wanted = bits ?? sizes.default
@@ -39,5 +40,5 @@ export function planKey(type: string, bits?: number): KeyPlan {
 /** Makes a fresh key. Throws as {@link planKey} does. */
 export async function generate(type: string, options: GenerateOptions = {}): Promise<PrivateKey> {
   const { algorithm, bits } = planKey(type, options.bits)
-  return PrivateKey.fromParts(algorithm, await algorithm.generate(bits), options.comment)
+  return PrivateKey.generated(algorithm, bits, options.comment)
 }

@@ -1,21 +1,20 @@
-import { sign as cryptoSign, verify as cryptoVerify, type KeyObject } from 'node:crypto'
-import type { Algorithm, Parts, SignatureHash, SignatureScheme } from './algorithms/algorithm.js'
-import { algorithmNamed } from './algorithms/table.js'
-import { KeytoolError } from './error.js'
+import type { Algorithm, Parts, PublicAlgorithm, Sign, SignatureHash, Verify } from './algorithms/algorithm.js'
+import { publicAlgorithmNamed, schemeTails } from './algorithms/table.js'
+import { isKeytoolError, KeytoolError } from './error.js'
 import { fingerprint } from './fingerprint.js'
 import { Reader, Writer } from './wire.js'
 
 /** The public half: always known, never secret. */
 export class PublicKey {
-  readonly algorithm: Algorithm
+  readonly algorithm: PublicAlgorithm
   /** The parts by their names in the specification. */
   readonly parts: Parts
   /** The public key blob, RFC 4253 section 6.6: the name, then the type's own fields. */
   readonly blob: Buffer
   readonly comment: string
-  #object: KeyObject | undefined
+  #verify: Verify | undefined
 
-  private constructor(algorithm: Algorithm, parts: Parts, blob: Buffer, comment: string) {
+  private constructor(algorithm: PublicAlgorithm, parts: Parts, blob: Buffer, comment: string) {
     this.algorithm = algorithm
     this.parts = parts
     this.blob = blob
@@ -24,16 +23,18 @@ export class PublicKey {
 
   /** Reads a public key blob. Throws `damaged` or, for a type not in the table, `unsupported`. */
   static fromBlob(blob: Uint8Array, comment = ''): PublicKey {
-    const reader = new Reader(blob)
-    const algorithm = algorithmNamed(reader.text(256))
+    // The parts are views of this copy: what becomes of the caller's bytes is nothing to the key.
+    const own = Buffer.from(blob)
+    const reader = new Reader(own)
+    const algorithm = publicAlgorithmNamed(reader.text(256))
     const parts = algorithm.publicFields.read(reader)
     reader.end()
     algorithm.checkPublic(parts)
-    return new PublicKey(algorithm, parts, Buffer.from(blob), comment)
+    return new PublicKey(algorithm, parts, own, comment)
   }
 
   /** @param parts may hold more than the public parts; only those are kept. */
-  static fromParts(algorithm: Algorithm, parts: Parts, comment = ''): PublicKey {
+  static fromParts(algorithm: PublicAlgorithm, parts: Parts, comment = ''): PublicKey {
     const writer = new Writer().text(algorithm.name)
     algorithm.publicFields.write(writer, parts)
     return PublicKey.fromBlob(writer.done(), comment)
@@ -42,6 +43,12 @@ export class PublicKey {
   /** Size in bits, as ssh-keygen counts it. */
   get bits(): number {
     return this.algorithm.bits(this.parts)
+  }
+
+  /** The key itself: of a certificate the key it certifies. Fingerprints are of this one. */
+  get plain(): PublicKey {
+    const { certifies } = this.algorithm
+    return certifies ? PublicKey.fromParts(certifies, this.parts, this.comment) : this
   }
 
   withComment(comment: string): PublicKey {
@@ -57,14 +64,15 @@ export class PublicKey {
    * True when `signature` is this key's over `data`. False for anything else, damage included.
    * @param signature an SSH signature: a scheme's name and its blob (RFC 4253 section 6.6)
    */
-  verify(data: Uint8Array, signature: Signature): boolean {
+  async verify(data: Uint8Array, signature: Signature): Promise<boolean> {
     const scheme = this.algorithm.schemes.find(({ name }) => name === signature.scheme)
     if (!scheme) return false
-    this.#object ??= this.algorithm.publicObject(this.parts)
+    this.#verify ??= this.algorithm.verifier(this.parts)
     try {
-      const raw = this.algorithm.signatureForm?.fromSsh(signature.blob) ?? signature.blob
-      return cryptoVerify(scheme.hash, data, { key: this.#object, dsaEncoding: 'ieee-p1363' }, raw)
-    } catch {
+      return await this.#verify(scheme, data, signature.blob)
+    } catch (error) {
+      // A blob that can be no signature is none. A library that does not load is another matter.
+      if (isKeytoolError(error) && error.code !== 'damaged') throw error
       return false
     }
   }
@@ -74,20 +82,30 @@ export class PublicKey {
 export interface Signature {
   /** Name of the scheme, such as `rsa-sha2-512`. */
   readonly scheme: string
+  /** The signature's bytes. A token's: those as a string, then its flags and counter (PROTOCOL.u2f). */
   readonly blob: Buffer
 }
 
 /** The signature as one string: the scheme's name, then its blob (RFC 4253 section 6.6). */
-export function encodeSignature(signature: Signature): Buffer {
-  return new Writer().text(signature.scheme).string(signature.blob).done()
+export function encodeSignature({ scheme, blob }: Signature): Buffer {
+  const writer = new Writer().text(scheme)
+  return (tailOf(scheme) > 0 ? writer.bytes(blob) : writer.string(blob)).done()
 }
 
 /** The reverse of {@link encodeSignature}. Throws `damaged`. */
 export function decodeSignature(bytes: Uint8Array): Signature {
   const reader = new Reader(bytes)
-  const signature = { scheme: reader.text(256), blob: reader.string() }
+  const scheme = reader.text(256)
+  const start = reader.left
+  const inner = reader.string()
+  const tail = tailOf(scheme)
+  reader.bytes(tail)
   reader.end()
-  return signature
+  return { scheme, blob: tail > 0 ? Buffer.from(bytes.subarray(bytes.length - start)) : inner }
+}
+
+function tailOf(scheme: string): number {
+  return schemeTails.get(scheme) ?? 0
 }
 
 export interface SignOptions {
@@ -103,27 +121,43 @@ export interface Signer {
 
 /** A private key that is open. It has no text form: JSON shows the fingerprint only, and its parts stand in private fields. */
 export class PrivateKey implements Signer {
+  readonly algorithm: Algorithm
   readonly publicKey: PublicKey
+  /** A certificate of this key, where the file keeps one with it (PPK does). */
+  readonly certificate: PublicKey | undefined
   readonly #parts: Parts
-  #object: KeyObject | undefined
+  #sign: Sign | undefined
 
-  private constructor(publicKey: PublicKey, parts: Parts) {
+  private constructor(algorithm: Algorithm, publicKey: PublicKey, parts: Parts, certificate?: PublicKey) {
+    this.algorithm = algorithm
     this.publicKey = publicKey
+    this.certificate = certificate
     this.#parts = parts
   }
 
   /**
    * Takes public and private parts and checks that they belong together, so that no key exists that contradicts
-   * itself. The buffers become the key's own: {@link PrivateKey.wipe} clears them. Throws `damaged`.
+   * itself. The buffers become the key's own: {@link PrivateKey.wipe} clears them. Rejects with `damaged`.
+   * @param proof `quick` leaves out what takes long to prove (that RSA's factors are primes: 20 ms to seconds): for whoever
+   *   takes keys from a program that has opened them, and can ask for a signature instead
    */
-  static fromParts(algorithm: Algorithm, parts: Parts, comment = ''): PrivateKey {
+  static async fromParts(
+    algorithm: Algorithm,
+    parts: Parts,
+    comment = '',
+    proof: 'whole' | 'quick' = 'whole',
+  ): Promise<PrivateKey> {
     const publicKey = PublicKey.fromParts(algorithm, parts, comment)
-    algorithm.checkPrivate(parts)
-    return new PrivateKey(publicKey, parts)
+    await algorithm.checkPrivate(parts)
+    if (proof === 'whole') await algorithm.prove?.(parts)
+    return new PrivateKey(algorithm, publicKey, parts)
   }
 
-  get algorithm(): Algorithm {
-    return this.publicKey.algorithm
+  /** A fresh key. What the row has just made is not checked again: with RSA that takes as long as making it. */
+  static async generated(algorithm: Algorithm, bits?: number, comment = ''): Promise<PrivateKey> {
+    if (!algorithm.generate) throw new KeytoolError('usage', `${algorithm.type} keys are not made here`)
+    const parts = await algorithm.generate(bits)
+    return new PrivateKey(algorithm, PublicKey.fromParts(algorithm, parts, comment), parts)
   }
 
   get comment(): string {
@@ -136,44 +170,41 @@ export class PrivateKey implements Signer {
   }
 
   withComment(comment: string): PrivateKey {
-    return new PrivateKey(this.publicKey.withComment(comment), this.#parts)
+    const certificate = this.certificate?.withComment(comment)
+    return new PrivateKey(this.algorithm, this.publicKey.withComment(comment), this.#parts, certificate)
+  }
+
+  /** The same key with a certificate of it. Throws `damaged` for one of another key. */
+  withCertificate(certificate: PublicKey): PrivateKey {
+    if (!certificate.algorithm.certifies || !certificate.plain.equals(this.publicKey)) {
+      throw new KeytoolError('damaged', 'the certificate is that of another key')
+    }
+    return new PrivateKey(this.algorithm, this.publicKey, this.#parts, certificate)
   }
 
   /**
-   * Signs. Types that are quick sign at once; RSA signs in node's threadpool, so that the event loop goes on.
-   * Throws `usage` for a hash the type does not have.
+   * Signs. Types that are quick sign at once; the `slow` ones sign in node's threadpool, so that the event loop goes on.
+   * @throws KeytoolError `usage` for a hash the type does not have, `unsupported` for a key whose secret is in a device
    */
   async sign(data: Uint8Array, options: SignOptions = {}): Promise<Signature> {
-    const { schemes, signatureForm } = this.algorithm
+    const { schemes, type } = this.algorithm
     const scheme =
       options.hash === undefined || schemes.length === 1 ? schemes[0] : schemes.find(s => s.hash === options.hash)
-    if (!scheme) throw new KeytoolError('usage', `${this.algorithm.type} keys do not sign with ${options.hash}`)
-    const raw = schemes.length > 1 ? await this.#signInThread(scheme, data) : this.#signAtOnce(scheme, data)
-    return { scheme: scheme.name, blob: signatureForm?.toSsh(raw) ?? raw }
+    if (!scheme) throw new KeytoolError('usage', `${type} keys do not sign with ${options.hash}`)
+    this.#sign ??= this.algorithm.signer?.(this.#parts)
+    if (!this.#sign) {
+      throw new KeytoolError('unsupported', `${type} keys sign in their device only; the file holds a handle to it`)
+    }
+    return { scheme: scheme.name, blob: await this.#sign(scheme, data) }
   }
 
   /** Overwrites the secret parts. The key can't be used afterwards. */
   wipe(): void {
-    this.#object = undefined
+    this.#sign = undefined
     for (const part of Object.values(this.#parts)) part.fill(0)
   }
 
   toJSON(): { fingerprint: string } {
     return { fingerprint: fingerprint(this.publicKey) }
-  }
-
-  #key(): { key: KeyObject; dsaEncoding: 'ieee-p1363' } {
-    this.#object ??= this.algorithm.privateObject(this.#parts)
-    return { key: this.#object, dsaEncoding: 'ieee-p1363' }
-  }
-
-  #signAtOnce(scheme: SignatureScheme, data: Uint8Array): Buffer {
-    return cryptoSign(scheme.hash, data, this.#key())
-  }
-
-  #signInThread(scheme: SignatureScheme, data: Uint8Array): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      cryptoSign(scheme.hash, data, this.#key(), (error, signature) => (error ? reject(error) : resolve(signature)))
-    })
   }
 }

@@ -1,4 +1,4 @@
-import { KeytoolError } from './error.js'
+import { damagedAt } from './error.js'
 
 /** The longest string any format here may hold, in bytes. Far above every real key, far below trouble. */
 export const MAX_STRING: number = 1 << 20
@@ -52,7 +52,7 @@ export class Reader {
   count(cap: number): number {
     const start = this.offset
     const count = this.uint32()
-    if (count > cap || count > this.left) throw damaged(`it claims ${count} elements`, start)
+    if (count > cap || count > this.left) throw damagedAt(`it claims ${count} elements`, start)
     return count
   }
 
@@ -60,8 +60,8 @@ export class Reader {
   string(cap: number = MAX_STRING): Buffer {
     const start = this.offset
     const length = this.uint32()
-    if (length > cap) throw damaged(`a string claims ${length} bytes, more than the ${cap} allowed`, start)
-    if (length > this.left) throw damaged(`a string claims ${length} bytes, but only ${this.left} follow`, start)
+    if (length > cap) throw damagedAt(`a string claims ${length} bytes, more than the ${cap} allowed`, start)
+    if (length > this.left) throw damagedAt(`a string claims ${length} bytes, but only ${this.left} follow`, start)
     return this.bytes(length)
   }
 
@@ -72,7 +72,7 @@ export class Reader {
     try {
       return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
     } catch (cause) {
-      throw damaged('a text is not UTF-8', start, cause)
+      throw damagedAt('a text is not UTF-8', start, cause)
     }
   }
 
@@ -82,9 +82,9 @@ export class Reader {
     const bytes = this.string()
     const first = bytes[0]
     if (first === undefined) return bytes
-    if (first >= 0x80) throw damaged('an mpint is negative', start)
+    if (first >= 0x80) throw damagedAt('an mpint is negative', start)
     if (first !== 0) return bytes
-    if ((bytes[1] ?? 0) < 0x80) throw damaged('an mpint has needless leading zeros', start)
+    if ((bytes[1] ?? 0) < 0x80) throw damagedAt('an mpint has needless leading zeros', start)
     return bytes.subarray(1)
   }
 
@@ -107,11 +107,11 @@ export class Reader {
 
   /** Throws unless everything was read: trailing data is damage. */
   end(): void {
-    if (this.left > 0) throw damaged(`${this.left} bytes too many`, this.offset)
+    if (this.left > 0) throw damagedAt(`${this.left} bytes too many`, this.offset)
   }
 
   #take(length: number, what: string): number {
-    if (length > this.left) throw damaged(`it ends where ${what} should be`, this.offset)
+    if (length > this.left) throw damagedAt(`it ends where ${what} should be`, this.offset)
     const at = this.#at
     this.#at += length
     return at
@@ -181,8 +181,4 @@ export function bitLength(value: Uint8Array): number {
   const bytes = stripZeros(value)
   const first = bytes[0]
   return first === undefined ? 0 : (bytes.length - 1) * 8 + (32 - Math.clz32(first))
-}
-
-function damaged(message: string, offset: number, cause?: unknown): KeytoolError {
-  return new KeytoolError('damaged', `${message} (at byte ${offset})`, { offset, cause })
 }

@@ -3,28 +3,31 @@ import { algorithms } from '../src/algorithms/table.js'
 import { fingerprint } from '../src/fingerprint.js'
 import { generate, planKey } from '../src/generate.js'
 import { decodeSignature, encodeSignature, PrivateKey, PublicKey } from '../src/key.js'
+import { sampleKey } from './sample-keys.js'
 
 const data = Buffer.from('what is signed')
 
-describe.each(algorithms)('$type', algorithm => {
+describe.each(algorithms.filter(row => row.signer))('$type', algorithm => {
   test('signs what it alone verifies', async () => {
-    const [key, other] = await Promise.all([generate(algorithm.type), generate(algorithm.type)])
+    const [key, other] = await Promise.all([sampleKey(algorithm.type), sampleKey(algorithm.type)])
     for (const scheme of algorithm.schemes) {
       const hash = scheme.hash === 'sha384' ? undefined : (scheme.hash ?? undefined)
       const signature = await key.sign(data, hash ? { hash } : {})
       expect(signature.scheme).toBe(scheme.name)
       expect(decodeSignature(encodeSignature(signature))).toEqual(signature)
-      expect(key.publicKey.verify(data, signature)).toBe(true)
-      expect(other.publicKey.verify(data, signature)).toBe(false)
-      expect(key.publicKey.verify(Buffer.from('something else'), signature)).toBe(false)
-      expect(key.publicKey.verify(data, { ...signature, scheme: 'ssh-dss' })).toBe(false)
+      expect(await key.publicKey.verify(data, signature)).toBe(true)
+      expect(await other.publicKey.verify(data, signature)).toBe(false)
+      expect(await key.publicKey.verify(Buffer.from('something else'), signature)).toBe(false)
+      expect(await key.publicKey.verify(data, { ...signature, scheme: 'no-scheme' })).toBe(false)
     }
   })
+})
 
+describe.each(algorithms)('$type', algorithm => {
   test('is read back from its blob, and from nothing shorter or longer', async () => {
-    const { publicKey } = await generate(algorithm.type)
+    const { publicKey } = await sampleKey(algorithm.type)
     expect(PublicKey.fromBlob(publicKey.blob).equals(publicKey)).toBe(true)
-    for (let length = 0; length < publicKey.blob.length; length++) {
+    for (let length = 0; length < publicKey.blob.length; length += length < 300 ? 1 : 97) {
       expect(() => PublicKey.fromBlob(publicKey.blob.subarray(0, length))).toThrow(
         expect.objectContaining({ name: 'KeytoolError' }),
       )
@@ -34,22 +37,25 @@ describe.each(algorithms)('$type', algorithm => {
     )
   })
 
-  test('refuses private parts of another key', async () => {
-    const [one, other] = await Promise.all([generate(algorithm.type), generate(algorithm.type)])
-    expect(() => PrivateKey.fromParts(algorithm, { ...other.parts, ...one.publicKey.parts })).toThrow(
-      expect.objectContaining({ code: 'damaged' }),
-    )
+  const proof = algorithm.signer ? 'refuses private parts of another key' : 'only its token can tell whose handle it is'
+  test(proof, async () => {
+    const [one, other] = await Promise.all([sampleKey(algorithm.type), sampleKey(algorithm.type)])
+    const mixed = PrivateKey.fromParts(algorithm, { ...other.parts, ...one.publicKey.parts })
+    if (algorithm.signer) await expect(mixed).rejects.toMatchObject({ code: 'damaged' })
+    else await expect((await mixed).sign(data)).rejects.toMatchObject({ code: 'unsupported' })
   })
 
   test('shows its secret in no text', async () => {
-    const key = await generate(algorithm.type)
+    const key = await sampleKey(algorithm.type)
     const texts = [
       JSON.stringify(key),
       JSON.stringify({ key }),
       inspect(key, { depth: 9, showHidden: true }),
       String(key),
     ]
-    const secrets = Object.entries(key.parts).filter(([name]) => !(name in key.publicKey.parts))
+    const secrets = Object.entries(key.parts).filter(
+      ([name, part]) => !(name in key.publicKey.parts) && part.length > 8,
+    )
     expect(secrets.length).toBeGreaterThan(0)
     for (const text of texts) {
       for (const [, secret] of secrets) {
@@ -63,7 +69,7 @@ describe.each(algorithms)('$type', algorithm => {
   })
 
   test('wipe leaves nothing', async () => {
-    const key = await generate(algorithm.type)
+    const key = await sampleKey(algorithm.type)
     const { parts } = key
     key.wipe()
     for (const part of Object.values(parts)) expect(part.every(byte => byte === 0)).toBe(true)
@@ -76,7 +82,7 @@ describe('RSA that contradicts itself is damaged', () => {
     const parts = Object.fromEntries(Object.entries(key.parts).map(([n, part]) => [n, Buffer.from(part)]))
     const part = parts[name] as Buffer
     part[part.length - 1] = (part.at(-1) ?? 0) ^ 2
-    expect(() => PrivateKey.fromParts(key.algorithm, parts)).toThrow(expect.objectContaining({ code: 'damaged' }))
+    await expect(PrivateKey.fromParts(key.algorithm, parts)).rejects.toMatchObject({ code: 'damaged' })
   })
 })
 
@@ -100,7 +106,7 @@ test('RSA whose factor is no prime is damaged, though every equation holds', asy
     p: bytes(p),
     q: bytes(q),
   }
-  expect(() => PrivateKey.fromParts(one.algorithm, parts)).toThrow(expect.objectContaining({ code: 'damaged' }))
+  await expect(PrivateKey.fromParts(one.algorithm, parts)).rejects.toMatchObject({ code: 'damaged' })
 })
 
 /** By the extended Euclidean algorithm. */
@@ -113,7 +119,7 @@ function inverse(value: bigint, modulus: bigint): bigint {
 describe('what is never made', () => {
   test.each([
     ['dsa', undefined],
-    ['ed448', undefined],
+    ['ed25519-sk', undefined],
     ['', undefined],
     ['rsa', 1024],
     ['rsa', 2047],

@@ -1,9 +1,12 @@
-import { createECDH, createPrivateKey, createPublicKey } from 'node:crypto'
-import { bitString, integer, octetString, oid, sequence, tagged } from '../der.js'
+import { createECDH } from 'node:crypto'
 import { KeytoolError } from '../error.js'
 import { type Field, mpint, struct } from '../fields.js'
 import { Reader, Writer } from '../wire.js'
 import type { Algorithm } from './algorithm.js'
+import { ecdsaAsn1 } from './asn1/ecdsa.js'
+import { privateObject, publicObject } from './asn1/objects.js'
+import { ecJwk } from './jwk/ec.js'
+import { type SignatureForm, signByNode, verifyByNode } from './node-signing.js'
 
 interface Curve {
   readonly bits: 256 | 384 | 521
@@ -16,27 +19,24 @@ interface Curve {
   readonly hash: 'sha256' | 'sha384' | 'sha512'
 }
 
-type Public = { curve: Buffer; q: Buffer }
-type Private = { d: Buffer }
+export type EcPublic = { curve: Buffer; q: Buffer }
+export type EcPrivate = { d: Buffer }
 
-/** id-ecPublicKey, RFC 5480 section 2.1.1. */
-const EC_PUBLIC_KEY = oid('2a8648ce3d0201')
-
-export const ecdsa256: Algorithm<Public, Private> = onCurve({
+export const ecdsa256: Algorithm<EcPublic, EcPrivate> = onCurve({
   bits: 256,
   ssh: 'nistp256',
   openssl: 'prime256v1',
   oid: '2a8648ce3d030107',
   hash: 'sha256',
 })
-export const ecdsa384: Algorithm<Public, Private> = onCurve({
+export const ecdsa384: Algorithm<EcPublic, EcPrivate> = onCurve({
   bits: 384,
   ssh: 'nistp384',
   openssl: 'secp384r1',
   oid: '2b81040022',
   hash: 'sha384',
 })
-export const ecdsa521: Algorithm<Public, Private> = onCurve({
+export const ecdsa521: Algorithm<EcPublic, EcPrivate> = onCurve({
   bits: 521,
   ssh: 'nistp521',
   openssl: 'secp521r1',
@@ -45,9 +45,8 @@ export const ecdsa521: Algorithm<Public, Private> = onCurve({
 })
 
 /** ECDSA on a NIST curve, RFC 5656 section 3. */
-function onCurve(curve: Curve): Algorithm<Public, Private> {
+function onCurve(curve: Curve): Algorithm<EcPublic, EcPrivate> {
   const size = Math.ceil(curve.bits / 8)
-  const curveOid = oid(curve.oid)
   const curveName: Field<Buffer> = {
     read(r) {
       const start = r.offset
@@ -73,23 +72,28 @@ function onCurve(curve: Curve): Algorithm<Public, Private> {
     },
     write: (w, v) => void w.string(v),
   }
-  const row: Algorithm<Public, Private> = {
+  const asn1 = ecdsaAsn1(curve)
+  const form = signatureForm(size, curve.ssh)
+  return {
     name: `ecdsa-sha2-${curve.ssh}`,
     type: `ecdsa-${curve.bits}`,
     label: 'ECDSA',
     publicFields: struct({ curve: curveName, q: point }),
     privateFields: struct({ curve: curveName, q: point, d: mpint }),
     ppkFields: struct({ d: mpint }),
+    asn1,
+    jwk: ecJwk(curve),
     schemes: [{ name: `ecdsa-sha2-${curve.ssh}`, hash: curve.hash }],
 
     bits: () => curve.bits,
     checkPublic(key) {
       try {
-        row.publicObject(key)
+        publicObject(asn1, key)
       } catch (cause) {
         throw new KeytoolError('damaged', `the public point is not on ${curve.ssh}`, { cause })
       }
     },
+    verifier: key => verifyByNode(publicObject(asn1, key), form),
     checkPrivate({ q, d }) {
       const ecdh = createECDH(curve.openssl)
       try {
@@ -106,35 +110,22 @@ function onCurve(curve: Curve): Algorithm<Public, Private> {
       const q = ecdh.generateKeys()
       return { curve: Buffer.from(curve.ssh), q, d: ecdh.getPrivateKey() }
     },
-    publicObject: ({ q }) =>
-      createPublicKey({
-        key: sequence(sequence(EC_PUBLIC_KEY, curveOid), bitString(q)),
-        format: 'der',
-        type: 'spki',
-      }),
-    privateObject({ q, d }) {
-      const padded = Buffer.concat([Buffer.alloc(size - d.length), d])
-      const der = sequence(integer(Buffer.of(1)), octetString(padded), tagged(0, curveOid), tagged(1, bitString(q)))
-      try {
-        return createPrivateKey({ key: der, format: 'der', type: 'sec1' })
-      } finally {
-        der.fill(0)
-        padded.fill(0)
+    signer: key => signByNode(privateObject(asn1, key), form),
+  }
+}
+
+/** node gives and takes r and s side by side (IEEE P1363); SSH has them as two mpints, RFC 5656 section 3.1.2. */
+function signatureForm(size: number, curve: string): SignatureForm {
+  return {
+    toSsh: raw => new Writer().mpint(raw.subarray(0, size)).mpint(raw.subarray(size)).done(),
+    fromSsh(blob) {
+      const reader = new Reader(blob)
+      const halves = [reader.mpint(), reader.mpint()]
+      reader.end()
+      if (halves.some(half => half.length > size)) {
+        throw new KeytoolError('damaged', `a signature is too long for ${curve}`)
       }
-    },
-    // node gives and takes r and s side by side (IEEE P1363); SSH has them as two mpints, RFC 5656 section 3.1.2.
-    signatureForm: {
-      toSsh: raw => new Writer().mpint(raw.subarray(0, size)).mpint(raw.subarray(size)).done(),
-      fromSsh(blob) {
-        const reader = new Reader(blob)
-        const halves = [reader.mpint(), reader.mpint()]
-        reader.end()
-        if (halves.some(half => half.length > size)) {
-          throw new KeytoolError('damaged', `a signature is too long for ${curve.ssh}`)
-        }
-        return Buffer.concat(halves.flatMap(half => [Buffer.alloc(size - half.length), half]))
-      },
+      return Buffer.concat(halves.flatMap(half => [Buffer.alloc(size - half.length), half]))
     },
   }
-  return row
 }

@@ -1,13 +1,18 @@
-import { createPrivateKey, createPublicKey, generateKeyPair, sign, verify } from 'node:crypto'
+import { generateKeyPair } from 'node:crypto'
 import { promisify } from 'node:util'
-import { integer, sequence } from '../der.js'
+import { checkPrimes } from '../check/prime.js'
 import { KeytoolError } from '../error.js'
-import { mpint, struct } from '../fields.js'
-import { bitLength } from '../wire.js'
+import { type Field, mpint, struct } from '../fields.js'
+import { inverse, toBigInt, toBytes } from '../number.js'
+import { bitLength, stripZeros } from '../wire.js'
 import type { Algorithm } from './algorithm.js'
+import { privateObject, publicObject } from './asn1/objects.js'
+import { rsaAsn1 } from './asn1/rsa.js'
+import { rsaJwk } from './jwk/rsa.js'
+import { signInThread, verifyByNode } from './node-signing.js'
 
-type Public = { e: Buffer; n: Buffer }
-type Private = { d: Buffer; iqmp: Buffer; p: Buffer; q: Buffer }
+export type RsaPublic = { e: Buffer; n: Buffer }
+export type RsaPrivate = { d: Buffer; iqmp: Buffer; p: Buffer; q: Buffer }
 
 /** What OpenSSH reads at the most and at the least (SSHBUF_MAX_BIGNUM, SSH_RSA_MINIMUM_MODULUS_SIZE). */
 const SIZES = { min: 1024, max: 16384 }
@@ -15,13 +20,15 @@ const SIZES = { min: 1024, max: 16384 }
 const MAX_EXPONENT_BITS = 64
 
 /** RSA, RFC 4253 section 6.6 and RFC 8332. */
-export const rsa: Algorithm<Public, Private> = {
+export const rsa: Algorithm<RsaPublic, RsaPrivate> = {
   name: 'ssh-rsa',
   type: 'rsa',
   label: 'RSA',
   publicFields: struct({ e: mpint, n: mpint }),
   privateFields: struct({ n: mpint, e: mpint, d: mpint, iqmp: mpint, p: mpint, q: mpint }),
-  ppkFields: struct({ d: mpint, p: mpint, q: mpint, iqmp: mpint }),
+  ppkFields: largerPrimeFirst(struct({ d: mpint, p: mpint, q: mpint, iqmp: mpint })),
+  asn1: rsaAsn1,
+  jwk: rsaJwk,
   schemes: [
     { name: 'rsa-sha2-512', hash: 'sha512' },
     { name: 'rsa-sha2-256', hash: 'sha256' },
@@ -39,49 +46,42 @@ export const rsa: Algorithm<Public, Private> = {
       throw new KeytoolError('damaged', 'the RSA modulus or exponent can be no key')
     }
   },
+  verifier: key => verifyByNode(publicObject(rsaAsn1, key)),
   checkPrivate(key) {
-    const [e, n, d, iqmp, p, q] = [key.e, key.n, key.d, key.iqmp, key.p, key.q].map(number) as Six
+    // Lengths first: what comes next takes time that grows faster than they do.
+    if (key.p.length + key.q.length > key.n.length + 2) throw contradiction('p times q is not n')
+    if (key.d.length > key.n.length || key.iqmp.length > key.n.length) throw contradiction('d does not undo e')
+    const [e, n, d, iqmp, p, q] = [key.e, key.n, key.d, key.iqmp, key.p, key.q].map(toBigInt) as Six
     // Order matters: p and q are used as divisors only once their product is known to be n.
     if (p <= 1n || q <= 1n || p * q !== n) throw contradiction('p times q is not n')
     if (d >= n || (e * d) % (p - 1n) !== 1n || (e * d) % (q - 1n) !== 1n) throw contradiction('d does not undo e')
     if (iqmp >= p || (iqmp * q) % p !== 1n) throw contradiction('iqmp is not the inverse of q')
-    // All that holds for factors that are no primes, too; then what the key signs does not verify.
-    const probe = Buffer.from('probe')
-    const signature = sign('sha256', probe, rsa.privateObject(key))
-    if (!verify('sha256', probe, rsa.publicObject(key), signature)) throw contradiction('what it signs does not verify')
   },
+  // All that can be made to fit factors that are no primes.
+  prove: ({ p, q }) => checkPrimes(p, q),
   async generate(bits = 3072) {
     const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: bits })
     const jwk = privateKey.export({ format: 'jwk' })
     const part = (name: 'e' | 'n' | 'd' | 'qi' | 'p' | 'q') => Buffer.from(String(jwk[name]), 'base64url')
     return { e: part('e'), n: part('n'), d: part('d'), iqmp: part('qi'), p: part('p'), q: part('q') }
   },
-  publicObject: ({ e, n }) => createPublicKey({ key: sequence(integer(n), integer(e)), format: 'der', type: 'pkcs1' }),
-  privateObject(key) {
-    const d = number(key.d)
-    const exponent = (prime: Buffer) => bytes(d % (number(prime) - 1n))
-    const { n, e, p, q, iqmp } = key
-    const version = integer(Buffer.of(0))
-    // RFC 8017 appendix A.1.2.
-    const der = sequence(version, ...[n, e, key.d, p, q, exponent(p), exponent(q), iqmp].map(part => integer(part)))
-    try {
-      return createPrivateKey({ key: der, format: 'der', type: 'pkcs1' })
-    } finally {
-      der.fill(0)
-    }
-  },
+  slow: true,
+  signer: key => signInThread(privateObject(rsaAsn1, key)),
+}
+
+/** PuTTY has the larger prime first. Files where it comes second exist: PuTTY turns them round, whatever their iqmp says. */
+function largerPrimeFirst(fields: Field<RsaPrivate>): Field<RsaPrivate> {
+  const turn = (key: RsaPrivate): RsaPrivate => {
+    const [p, q] = [stripZeros(key.p), stripZeros(key.q)]
+    const first = p.length - q.length || Buffer.compare(p, q)
+    // Longer numbers are no key: they are refused when the key is made, and cost nothing here.
+    if (first >= 0 || p.length + q.length > SIZES.max / 8 + 1) return key
+    return { d: key.d, p: q, q: p, iqmp: toBytes(inverse(toBigInt(p), toBigInt(q))) }
+  }
+  return { read: r => turn(fields.read(r)), write: (w, key) => fields.write(w, turn(key)) }
 }
 
 type Six = [bigint, bigint, bigint, bigint, bigint, bigint]
-
-function number(value: Buffer): bigint {
-  return value.length === 0 ? 0n : BigInt(`0x${value.toString('hex')}`)
-}
-
-function bytes(value: bigint): Buffer {
-  const hex = value.toString(16)
-  return Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex')
-}
 
 function isEven(value: Buffer): boolean {
   return ((value.at(-1) ?? 0) & 1) === 0
