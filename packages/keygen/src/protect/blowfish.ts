@@ -4,7 +4,19 @@ import { fractionOfPi } from './pi.js'
 const SUBKEYS = 18
 const BOXES = 4 * 256
 
-let start: Int32Array | undefined
+let start: Buffer | undefined
+let startWords: Int32Array | undefined
+
+/** What every state starts from: the subkeys, then the boxes, each word high byte first. Not to be written to. */
+export function startState(): Buffer {
+  start ??= fractionOfPi(SUBKEYS + BOXES)
+  return start
+}
+
+/** Bytes as 32-bit words, high byte first. */
+export function toWords(bytes: Buffer): Int32Array {
+  return Int32Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readInt32BE(i * 4))
+}
 
 /**
  * Blowfish as bcrypt uses it: a state that keys are mixed into, over and over. Words are signed 32-bit integers, which
@@ -18,9 +30,9 @@ export class Blowfish {
   #right = 0
 
   constructor() {
-    start ??= fractionOfPi(SUBKEYS + BOXES)
-    this.#subkeys = start.slice(0, SUBKEYS)
-    this.#boxes = start.slice(SUBKEYS)
+    startWords ??= toWords(startState())
+    this.#subkeys = startWords.slice(0, SUBKEYS)
+    this.#boxes = startWords.slice(SUBKEYS)
   }
 
   /**
