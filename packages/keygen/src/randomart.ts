@@ -17,7 +17,7 @@ export function randomart(key: PublicKey, hash: FingerprintHash = 'sha256'): str
     const row = visits[y]
     if (row) row[x] = change(row[x] ?? 0)
   }
-  for (const byte of createHash(hash).update(key.blob).digest()) {
+  for (const byte of createHash(hash).update(key.plain.blob).digest()) {
     for (let shift = 0; shift < 8; shift += 2) {
       const move = byte >> shift
       x = clamp(x + (move & 1 ? 1 : -1), WIDTH)

@@ -1,183 +1,238 @@
-import fc from 'fast-check'
 import { algorithms } from '../src/algorithms/table.js'
-import type { KeyFormat } from '../src/formats/format.js'
-import { readPublicLines, writePublicLine } from '../src/formats/public-line.js'
-import { detectFormat, inspectKeys, keyFormats, readPrivateKey } from '../src/formats/registry.js'
-import { generate } from '../src/generate.js'
-import type { PrivateKey } from '../src/key.js'
-import { ciphers } from '../src/protect/ciphers.js'
+import type { WritableFormat } from '../src/formats/format.js'
+import { optionsLike } from '../src/formats/like.js'
+import {
+  detectPrivate,
+  formatOfOption,
+  keyFormats,
+  publicFormatOfOption,
+  publicFormats,
+  readPrivateKey,
+  writable,
+} from '../src/formats/registry.js'
+import { inspectKeys } from '../src/inspect.js'
+import type { PrivateKey, PublicKey } from '../src/key.js'
+import { type Limits, noLimits } from '../src/protect/caps.js'
+import { cheap, heldTypes, pairs, passphrase, sampleFile, sampleKeys, withCrLf } from './altered.js'
+import { allTypes } from './sample-keys.js'
 
-const passphrase = Buffer.from('pässwörd 密')
-/** Cheap costs: what is tested here is the format, not the price. */
-const cheap = { passphrase, rounds: 1, argon2: { memory: 64, passes: 1 } }
+const COMMENT = 'hana@läptop'
 
-const keys = new Map<string, PrivateKey>()
+let keyOf: (type: string) => PrivateKey
 beforeAll(async () => {
-  for (const { type } of algorithms) keys.set(type, await generate(type, { comment: 'hana@läptop' }))
+  keyOf = await sampleKeys(COMMENT)
 })
-
-function keyOf(type: string): PrivateKey {
-  const key = keys.get(type)
-  if (!key) throw new Error(`no key of type ${type}`)
-  return key
-}
 
 function expectSame(back: PrivateKey, key: PrivateKey): void {
   expect(back.publicKey.blob).toEqual(key.publicKey.blob)
   expect(back.comment).toBe(key.comment)
-  for (const [name, part] of Object.entries(key.parts)) expect(back.parts[name]).toEqual(part)
+  expect(Object.keys(back.parts).sort()).toEqual(Object.keys(key.parts).sort())
+  for (const [name, part] of Object.entries(key.parts)) expect([name, back.parts[name]]).toEqual([name, part])
 }
 
-const pairs = keyFormats.flatMap(format => algorithms.map(({ type }) => [format.name, type, format] as const))
-
-describe.each(pairs)('%s, %s', (_name, type, format: KeyFormat) => {
+describe.each(pairs)('%s, %s', (_name, type, format) => {
   test('in the clear', async () => {
-    const bytes = await format.write(keyOf(type))
-    expect(detectFormat(bytes)).toBe(format)
-    expectSame(await readPrivateKey(bytes), keyOf(type))
-    expect(inspectKeys(bytes)).toMatchObject([{ kind: 'private', format: format.name, encrypted: false }])
-    expect(inspectKeys(bytes)[0]?.public?.comment).toBe('hana@läptop')
+    const sample = await sampleFile(format, keyOf(type))
+    const { key, bytes } = sample
+    // Nothing else claims it, in whatever order the formats are asked.
+    expect([...keyFormats, ...publicFormats].filter(row => row.detect(bytes))).toEqual([format])
+    expectSame(await readPrivateKey(bytes), key)
+    expectSame(await readPrivateKey(withCrLf(sample).bytes), key)
+    const [facts, ...others] = await inspectKeys(bytes)
+    expect(others).toEqual([])
+    expect(facts).toMatchObject({ kind: 'private', format: format.name, encrypted: false })
+    expect(facts).not.toHaveProperty('cipher')
+    expect(facts).not.toHaveProperty('kdf')
+    const shown = facts?.kind === 'private' ? facts.public : undefined
+    expect([shown?.equals(key.publicKey), shown?.comment]).toEqual([true, key.comment])
   })
 
-  test('encrypted', async () => {
-    const bytes = await format.write(keyOf(type), cheap)
-    expectSame(await readPrivateKey(bytes, { passphrase }), keyOf(type))
-    const [facts] = inspectKeys(bytes)
-    expect(facts).toMatchObject({
-      kind: 'private',
-      encrypted: true,
-      cipher: expect.any(String),
-      kdf: expect.any(Object),
-    })
-    expect(facts?.public?.equals(keyOf(type).publicKey)).toBe(true)
+  test('encrypted, as far as it can be', async () => {
+    const [cipher] = format.ciphers
+    if (cipher === undefined) {
+      await expect(format.write(keyOf(type), { passphrase })).rejects.toMatchObject({ code: 'refused' })
+      return
+    }
+    const sample = await sampleFile(format, keyOf(type), cipher)
+    const { key, bytes } = sample
+    expect([...keyFormats, ...publicFormats].filter(row => row.detect(bytes))).toEqual([format])
+    expectSame(await readPrivateKey(bytes, { passphrase }), key)
+    expectSame(await readPrivateKey(withCrLf(sample).bytes, { passphrase }), key)
+    const [facts] = await inspectKeys(bytes)
+    const kdf = { name: expect.any(String) }
+    expect(facts).toMatchObject({ kind: 'private', format: format.name, encrypted: true, cipher, kdf })
     await expect(readPrivateKey(bytes)).rejects.toMatchObject({ code: 'secret-needed' })
-    await expect(readPrivateKey(bytes, { passphrase: Buffer.from('no') })).rejects.toMatchObject({
-      code: 'secret-wrong',
+    for (const wrong of ['no', '', 'pässwörd']) {
+      const refused = readPrivateKey(bytes, { passphrase: Buffer.from(wrong) })
+      await expect(refused).rejects.toMatchObject({ code: 'secret-wrong', message: 'wrong passphrase' })
+    }
+    await expect(format.write(keyOf(type), { passphrase: Buffer.alloc(0) })).rejects.toMatchObject({ code: 'usage' })
+    await expect(format.write(keyOf(type), { passphrase, cipher: 'rot13' })).rejects.toMatchObject({
+      code: 'unsupported',
     })
   })
+})
 
-  test('with CRLF line ends', async () => {
-    const bytes = Buffer.from((await format.write(keyOf(type))).toString('latin1').replaceAll('\n', '\r\n'), 'latin1')
-    expectSame(await readPrivateKey(bytes), keyOf(type))
+const each = heldTypes.map(([format, types]) => [format.name, format, types] as const)
+
+describe.each(each)('%s', (_name, format, types) => {
+  test('keys of the types it does not hold are not written', async () => {
+    for (const type of allTypes.filter(type => !types.includes(type))) {
+      await expect(format.write(keyOf(type))).rejects.toMatchObject({ code: 'unsupported' })
+    }
   })
 
-  test('cut anywhere, it is damaged, with the offset', async () => {
-    const bytes = await format.write(keyOf(type), cheap)
-    // The very last newline carries nothing.
-    const cuts = Array.from({ length: 40 }, (_, i) => Math.floor((i * (bytes.length - 2)) / 39))
-    for (const cut of cuts) {
-      const error = await readPrivateKey(bytes.subarray(0, cut), { passphrase }).catch(error => error)
-      expect(error).toMatchObject({ name: 'KeytoolError', code: 'damaged' })
-      if (cut > 0) expect(error.offset).toBeLessThanOrEqual(cut)
+  test('a comment of several lines is not written, nor are marks that turn text round', async () => {
+    for (const comment of ['a\nb', 'a\r', 'a\0', '\u202ea', 'a\u2028b']) {
+      const written = format.write(firstOf(types).withComment(comment))
+      if (format.keepsComment) await expect(written).rejects.toMatchObject({ code: 'usage' })
+      else expect((await written).includes(comment)).toBe(false)
+    }
+  })
+
+  test('costs are checked before they are paid, and before a passphrase is asked for', async () => {
+    const { tuning = [] } = format
+    const nothing = Object.fromEntries(Object.keys(noLimits).map(name => [name, 0])) as unknown as Limits
+    for (const kdf of tuning.includes('kdf') ? (['pbkdf2', 'scrypt'] as const) : [undefined]) {
+      const bytes = await protectedFile(format, types, kdf)
+      if (bytes === undefined) return
+      const [facts] = await inspectKeys(bytes)
+      expect(facts).toMatchObject({ encrypted: true })
+      await expect(readPrivateKey(bytes, { limits: nothing })).rejects.toMatchObject({
+        code: tuning.length > 0 ? 'unsupported' : 'secret-needed',
+      })
+      await expect(readPrivateKey(bytes, { passphrase, limits: noLimits })).resolves.toBeDefined()
+    }
+  })
+
+  test('what is written like a file is protected like it', async () => {
+    for (const cipher of format.ciphers) {
+      const { bytes, key } = await sampleFile(format, firstOf(types), cipher)
+      const [facts] = await inspectKeys(bytes)
+      if (facts?.kind !== 'private' || !('kdf' in facts)) throw new Error('no encrypted key')
+      const again = await format.write(key, { ...optionsLike(facts, format), passphrase })
+      const [same] = await inspectKeys(again)
+      expect(same).toMatchObject({ cipher, kdf: facts.kdf })
     }
   })
 })
 
-describe.each(keyFormats.map(format => [format.name, format] as const))('%s, one bit turned', (_name, format) => {
-  test.each([true, false])('encrypted: %s: refused, or the same key', async encrypted => {
-    const key = keyOf('ed25519')
-    const bytes = await format.write(key, encrypted ? cheap : {})
-    await fc.assert(
-      fc.asyncProperty(fc.nat(bytes.length - 1), fc.nat(7), async (at, bit) => {
-        const flipped = Buffer.from(bytes)
-        flipped[at] = (flipped[at] ?? 0) ^ (1 << bit)
-        const back = await readPrivateKey(flipped, {
-          passphrase,
-          limits: { argon2Memory: 4096, argon2Work: 1 << 16, bcryptRounds: 64 },
-        }).catch(error => {
-          expect(error).toMatchObject({ name: 'KeytoolError' })
-          return undefined
-        })
-        // A bit of the armour's white space, or of a comment, may be turned unseen; never a bit of the key.
-        if (back) expect(back.publicKey.blob).toEqual(key.publicKey.blob)
-      }),
-      { numRuns: 150 },
+/** The key of the first of these types. */
+function firstOf([type = '']: readonly string[]): PrivateKey {
+  return keyOf(type)
+}
+
+async function protectedFile(
+  format: WritableFormat,
+  types: readonly string[],
+  kdf: 'pbkdf2' | 'scrypt' | undefined,
+): Promise<Buffer | undefined> {
+  const [cipher] = format.ciphers
+  if (cipher === undefined) return undefined
+  // scrypt's costs can't be chosen.
+  const options = kdf === 'scrypt' ? { kdf } : cheap
+  return (await sampleFile(format, firstOf(types), cipher, options)).bytes
+}
+
+const writablePublic = publicFormats.flatMap(format =>
+  format.write ? [[format.name, format, format.write] as const] : [],
+)
+
+describe.each(writablePublic)('public keys in %s', (name, format, write) => {
+  test.each(allTypes)('%s', async type => {
+    const { publicKey } = keyOf(type)
+    const bytes = writeOrNot(write, publicKey)
+    if (!bytes) return
+    expect(publicFormats.find(row => row.detect(bytes))).toBe(format)
+    expect(keyFormats.filter(row => row.detect(bytes))).toEqual([])
+    expect(() => detectPrivate(bytes)).toThrow(
+      expect.objectContaining({ code: 'unsupported', message: expect.stringContaining('public key') }),
     )
+    const found = await inspectKeys(bytes)
+    for (const one of found) expect(one.format).toBe(name)
+    if (found[0]?.kind !== 'public') return
+    expect(found).toHaveLength(1)
+    const [back, ...others] = await format.read(bytes)
+    expect(others).toEqual([])
+    expect(back?.blob).toEqual(publicKey.blob)
+    // A format has a place for comments, or it has none.
+    expect(['', COMMENT]).toContain(back?.comment)
+    const [same] = await format.read(Buffer.from(bytes.toString('latin1').replaceAll('\n', '\r\n'), 'latin1'))
+    expect(same?.blob).toEqual(publicKey.blob)
   })
 })
 
-describe('OpenSSH', () => {
-  test.each(ciphers.map(({ name }) => name))('cipher %s', async cipher => {
-    const bytes = await keyFormats[0]?.write(keyOf('ed25519'), { ...cheap, cipher })
-    if (!bytes) throw new Error('no format')
-    expect(inspectKeys(bytes)).toMatchObject([{ cipher }])
-    expectSame(await readPrivateKey(bytes, { passphrase }), keyOf('ed25519'))
-    await expect(readPrivateKey(bytes, { passphrase: Buffer.from('no') })).rejects.toMatchObject({
-      code: 'secret-wrong',
-    })
+/** `undefined` for a type that the format has no place for, said so. */
+function writeOrNot(write: (key: PublicKey) => Buffer, key: PublicKey): Buffer | undefined {
+  try {
+    return write(key)
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'unsupported' })
+    return undefined
+  }
+}
+
+describe('the registry', () => {
+  test('no two formats have the same name, nor the same option', () => {
+    for (const formats of [keyFormats, publicFormats]) {
+      const names = formats.map(({ name }) => name)
+      expect(new Set(names).size).toBe(names.length)
+    }
+    const options = keyFormats.flatMap(({ option = [] }) => option)
+    expect(new Set(options).size).toBe(options.length)
   })
 
-  test('costs are checked before they are paid', async () => {
-    const bytes = await keyFormats[0]?.write(keyOf('ed25519'), { passphrase, rounds: 3 })
-    if (!bytes) throw new Error('no format')
-    const limits = { argon2Memory: 1, argon2Work: 1, bcryptRounds: 2 }
-    await expect(readPrivateKey(bytes, { passphrase, limits })).rejects.toMatchObject({ code: 'unsupported' })
-    expect(inspectKeys(bytes)).toMatchObject([{ kdf: { name: 'bcrypt', rounds: 3 } }])
-  })
-})
-
-describe('PPK', () => {
-  const plain = () => keyFormats[1]?.write(keyOf('ed25519'), cheap).then(bytes => bytes.toString('latin1'))
-
-  test.each([
-    ['Argon2-Memory: 64', 'Argon2-Memory: 2097152', 'unsupported'],
-    ['Argon2-Memory: 64', 'Argon2-Memory: 4294967296', 'unsupported'],
-    ['Argon2-Memory: 64', 'Argon2-Memory: 1', 'damaged'],
-    ['Argon2-Passes: 1', 'Argon2-Passes: 0', 'damaged'],
-    ['Argon2-Passes: 1', 'Argon2-Passes: 2000000000', 'unsupported'],
-    ['Argon2-Parallelism: 1', 'Argon2-Parallelism: 100000', 'damaged'],
-    ['Argon2id', 'Argon3', 'unsupported'],
-    ['Public-Lines: 2', 'Public-Lines: 200000', 'damaged'],
-    ['Public-Lines: 2', 'Public-Lines: -2', 'damaged'],
-    ['PuTTY-User-Key-File-3: ssh-ed25519', 'PuTTY-User-Key-File-3: ssh-rsa', 'damaged'],
-    ['PuTTY-User-Key-File-3', 'PuTTY-User-Key-File-2', 'unsupported'],
-    ['PuTTY-User-Key-File-3', 'PuTTY-User-Key-File-9', 'damaged'],
-    ['aes256-cbc', 'aes128-cbc', 'unsupported'],
-  ])('%s as %s is %s', async (from, to, code) => {
-    const text = (await plain())?.replace(from, to) ?? ''
-    expect(text).toContain(to)
-    await expect(readPrivateKey(Buffer.from(text, 'latin1'), { passphrase })).rejects.toMatchObject({ code })
-  })
-})
-
-describe('public lines', () => {
-  test('are read back, several with comments and blank lines between', () => {
-    const all = [...keys.values()].map(({ publicKey }) => publicKey)
-    const text = `# mine\n\n${all.map(writePublicLine).join('\r\n  \n')}`
-    const back = readPublicLines(Buffer.from(text))
-    expect(back.map(({ blob }) => blob)).toEqual(all.map(({ blob }) => blob))
-    expect(back.map(({ comment }) => comment)).toEqual(all.map(({ comment }) => comment))
+  test('every type has a format that holds it, with a comment and encrypted', () => {
+    for (const { type } of algorithms) {
+      const formats = heldTypes.filter(([, types]) => types.includes(type)).map(([format]) => format)
+      expect(formats.some(({ keepsComment, ciphers }) => keepsComment && ciphers.length > 0)).toBe(true)
+    }
   })
 
-  test.each([
-    ['another type than its key', (line: string) => line.replace('ssh-ed25519', 'ssh-rsa')],
-    ['a character that is not base64', (line: string) => line.replace('AAAA', 'AA*A')],
-    ['a blob cut short', (line: string) => line.slice(0, 40)],
-    ['a huge line', (line: string) => `${line.trim()}${'x'.repeat(20_000)}`],
-  ])('%s is damaged', (_name, spoil) => {
-    const line = spoil(writePublicLine(keyOf('ed25519').publicKey))
-    expect(() => readPublicLines(Buffer.from(line))).toThrow(
-      expect.objectContaining({ code: 'damaged', offset: expect.any(Number) }),
-    )
+  test('options name formats; what they do not know is named with what they know', () => {
+    for (const [format] of heldTypes) expect(formatOfOption(format.option)).toBe(format)
+    for (const [name, format] of writablePublic) expect(publicFormatOfOption(name)).toBe(format)
+    for (const find of [formatOfOption, publicFormatOfOption]) {
+      for (const name of ['', 'ppk1', 'constructor', 'OPENSSH']) {
+        expect(() => find(name)).toThrow(
+          expect.objectContaining({ code: 'usage', hint: expect.stringContaining('openssh') }),
+        )
+      }
+    }
   })
 
-  test('a comment of several lines is never written', () => {
-    const key = keyOf('ed25519').publicKey.withComment('a\nssh-rsa AAAA')
-    expect(() => writePublicLine(key)).toThrow(expect.objectContaining({ code: 'usage' }))
+  test('what is only read is not written', () => {
+    for (const format of keyFormats.filter(({ write }) => !write)) {
+      expect(() => writable(format)).toThrow(expect.objectContaining({ code: 'unsupported' }))
+    }
   })
 })
 
 describe('what is no key', () => {
+  const outer = (name: string) => `-----BEGIN ${name}-----\n`
+
   test.each([
     ['', 'damaged'],
+    ['\n', 'damaged'],
     ['hello', 'damaged'],
     ['\0\0\0\0', 'damaged'],
-    ['-----BEGIN RSA PRIVATE KEY-----\n', 'unsupported'],
-    ['-----BEGIN ENCRYPTED PRIVATE KEY-----\n', 'unsupported'],
-    ['---- BEGIN SSH2 PUBLIC KEY ----\n', 'unsupported'],
-    ['PuTTY-User-Key-File-2: ssh-rsa\n', 'unsupported'],
-    ['-----BEGIN OPENSSH PRIVATE KEY-----\n', 'damaged'],
-  ])('%j is %s', (text, code) => {
-    expect(() => inspectKeys(Buffer.from(text))).toThrow(expect.objectContaining({ code }))
+    ['{}', 'damaged'],
+    ['-----BEGIN', 'damaged'],
+    [outer('OPENSSH PRIVATE KEY'), 'damaged'],
+    [outer('RSA PRIVATE KEY'), 'damaged'],
+    [outer('ENCRYPTED PRIVATE KEY'), 'damaged'],
+    [outer('PUBLIC KEY'), 'damaged'],
+    ['---- BEGIN SSH2 PUBLIC KEY ----\n', 'damaged'],
+    ['---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\n', 'damaged'],
+    ['PuTTY-User-Key-File-2: ssh-rsa\n', 'damaged'],
+    ['PuTTY-User-Key-File-4: ssh-rsa\n', 'unsupported'],
+    ['SSH PRIVATE KEY FILE FORMAT 1.1\n\0', 'damaged'],
+    ['SSHKRL\n\0', 'damaged'],
+    [`${outer('PGP PRIVATE KEY BLOCK')}\n`, 'damaged'],
+  ])('%j is %s', async (text, code) => {
+    const bytes = Buffer.from(text)
+    await expect(inspectKeys(bytes)).rejects.toMatchObject({ name: 'KeytoolError', code })
+    const error = await readPrivateKey(bytes).catch(error => error)
+    expect([error.name, ['damaged', 'unsupported'].includes(error.code)]).toEqual(['KeytoolError', true])
   })
 })

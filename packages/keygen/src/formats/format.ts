@@ -1,12 +1,15 @@
+import type { Algorithm } from '../algorithms/algorithm.js'
 import type { PrivateKey, PublicKey } from '../key.js'
 import type { Argon2Kind } from '../protect/argon2.js'
 import type { Limits } from '../protect/caps.js'
 
 /** How a file's key is derived from its passphrase: the public numbers. */
 export interface KdfFacts {
+  /** Such as `bcrypt`, `Argon2id`, `pbkdf2-sha256`, `scrypt`, `md5`. */
   readonly name: string
+  /** Of bcrypt; iterations of PBKDF2. */
   readonly rounds?: number
-  /** In KiB. */
+  /** In KiB: Argon2 and scrypt. */
   readonly memory?: number
   readonly passes?: number
   readonly parallelism?: number
@@ -25,6 +28,10 @@ export interface KeyFacts {
    * files keep it inside the encrypted part).
    */
   readonly public?: PublicKey
+  /** Name of the key's type on the wire, where the file shows that much although it hides the public half. */
+  readonly type?: string
+  /** The comment, where the file shows that although it hides the public half. */
+  readonly comment?: string
 }
 
 export interface ReadOptions {
@@ -36,11 +43,13 @@ export interface ReadOptions {
 export interface WriteOptions {
   /** Without one the key is written in the clear. An empty one is refused: nobody means it. */
   readonly passphrase?: Uint8Array
-  /** OpenSSH: a cipher by its name there. */
+  /** A cipher of the format's list, by its name there. */
   readonly cipher?: string
-  /** OpenSSH: rounds of bcrypt_pbkdf. */
+  /** OpenSSH: rounds of bcrypt_pbkdf. PKCS#8: iterations of PBKDF2. */
   readonly rounds?: number
-  /** PPK: Argon2's kind and costs. */
+  /** PKCS#8: which KDF. Default: `pbkdf2`. */
+  readonly kdf?: 'pbkdf2' | 'scrypt'
+  /** PPK version 3: Argon2's kind and costs. */
   readonly argon2?: {
     readonly kind?: Argon2Kind
     /** In KiB. */
@@ -54,16 +63,45 @@ export interface WriteOptions {
 export interface KeyFormat {
   /** Name that `inspect` gives, such as `ppk3`. */
   readonly name: string
-  /** Name that `convert --to` takes, such as `ppk`. */
-  readonly option: string
+  /** Name that `convert --to` takes, such as `ppk`. Absent for formats that are read only. */
+  readonly option?: string
   /** Name for people. */
+  readonly title: string
+  /** Ciphers it can be written with, the default first. Empty: it can't be encrypted. */
+  readonly ciphers: readonly string[]
+  /** Which other members of {@link WriteOptions} mean something to it. */
+  readonly tuning?: readonly ('rounds' | 'kdf' | 'argon2')[]
+  /** Whether keys of this type have a place in it. */
+  holds(algorithm: Algorithm): boolean
+  /** Whether it keeps a comment. */
+  readonly keepsComment: boolean
+  /** Whether the bytes claim to be of this format. Looks at the beginning only, and never throws. */
+  detect(bytes: Buffer): boolean
+  /** Never decrypts. Rejects with `damaged` or `unsupported`. */
+  inspect(bytes: Buffer): Promise<KeyFacts>
+  /** Rejects with `secret-needed`, `secret-wrong`, `damaged` or `unsupported`. */
+  read(bytes: Buffer, options?: ReadOptions): Promise<PrivateKey>
+  /**
+   * Rejects with `unsupported` for a key the format can't hold or a cipher it does not have, `usage` for options out of
+   * range. Absent for formats that are read only.
+   */
+  write?(key: PrivateKey, options?: WriteOptions): Promise<Buffer>
+}
+
+/** A format that can be written. */
+export type WritableFormat = KeyFormat & Required<Pick<KeyFormat, 'option' | 'write'>>
+
+/** One format of public keys. */
+export interface PublicFormat {
+  /** Name that `inspect` gives, and `public --format` takes where it can be written. */
+  readonly name: string
   readonly title: string
   /** Whether the bytes claim to be of this format. Looks at the beginning only, and never throws. */
   detect(bytes: Buffer): boolean
-  /** Never decrypts. Throws `damaged` or `unsupported`. */
-  inspect(bytes: Buffer): KeyFacts
-  /** Throws `secret-needed`, `secret-wrong`, `damaged` or `unsupported`. */
-  read(bytes: Buffer, options?: ReadOptions): Promise<PrivateKey>
-  /** Throws `unsupported` for a key the format can't hold or a cipher nobody knows, `usage` for options out of range. */
-  write(key: PrivateKey, options?: WriteOptions): Promise<Buffer>
+  /** Whether it keeps a comment. */
+  readonly keepsComment?: true
+  /** Every key in the file. Rejects with `damaged` or `unsupported`. */
+  read(bytes: Buffer): Promise<PublicKey[]>
+  /** The key as text or bytes of this format. Throws `unsupported` for a type it can't hold. Absent where it is read only. */
+  write?(key: PublicKey): Buffer
 }

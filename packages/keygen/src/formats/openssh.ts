@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { algorithmNamed } from '../algorithms/table.js'
-import { KeytoolError } from '../error.js'
+import { damagedAt, KeytoolError } from '../error.js'
 import { PrivateKey, PublicKey } from '../key.js'
 import { bcryptPbkdf } from '../protect/bcrypt.js'
 import { checkBcrypt, defaultLimits, type Limits } from '../protect/caps.js'
-import { cipherNamed, decrypt, encrypt } from '../protect/ciphers.js'
+import { type Cipher, cipherNamed, cipherOfFile, ciphers, decrypt, encrypt, isRead } from '../protect/ciphers.js'
 import { Reader, Writer } from '../wire.js'
-import { readArmor, writeArmor } from './armor.js'
+import { beginsArmor, readArmor, writeArmor } from './armor.js'
 import { checkComment, decodeComment } from './comment.js'
-import type { KeyFormat } from './format.js'
+import type { WritableFormat } from './format.js'
 
 const LABEL = 'OPENSSH PRIVATE KEY'
 const MAGIC = Buffer.from('openssh-key-v1\0', 'latin1')
@@ -16,138 +16,204 @@ const MAGIC = Buffer.from('openssh-key-v1\0', 'latin1')
 const DEFAULTS = { cipher: 'aes256-ctr', rounds: 24, salt: 16 }
 /** The plain private section fills blocks of this many bytes even when nothing is encrypted. */
 const PLAIN_BLOCK = 8
+/** Whatever the cipher's blocks are: PuTTY fills up to 16 bytes, and adds all 16 where none is missing. */
+const MAX_PADDING = 16
+/** Of the salt, in bytes. OpenBSD's bcrypt_pbkdf refuses an empty one; nobody writes more than 16. */
+const MAX_SALT = 1024
+
+/** The KDF's options, PROTOCOL.key section 2. */
+interface Bcrypt {
+  readonly salt: Buffer
+  readonly rounds: number
+}
 
 /** The outer layout, PROTOCOL.key section 1. */
 interface Envelope {
-  readonly cipher: string
-  readonly kdf: string
+  /** As the file has them: `none` where nothing is encrypted. */
+  readonly cipherName: string
+  readonly kdfName: string
   readonly kdfOptions: Reader
   readonly publicKey: PublicKey
-  /** The private section, still encrypted, and the tag behind it where the cipher has one. */
-  readonly sealed: Buffer
-  /** Where the private section starts in the decoded bytes, for errors. */
-  readonly sealedAt: number
+  /** What follows the public key: its layout depends on the cipher. */
+  readonly rest: Reader
 }
 
 /** OpenSSH's own format since 2014, PROTOCOL.key. */
-export const openssh: KeyFormat = {
+export const openssh: WritableFormat = {
   name: 'openssh',
   option: 'openssh',
   title: 'OpenSSH',
+  ciphers: [DEFAULTS.cipher, ...ciphers.map(({ name }) => name).filter(name => name !== DEFAULTS.cipher)],
+  tuning: ['rounds'],
+  holds: () => true,
+  keepsComment: true,
 
-  detect: bytes => bytes.subarray(0, 4096).toString('latin1').trimStart().startsWith(`-----BEGIN ${LABEL}-----`),
+  detect: bytes => beginsArmor(bytes, LABEL),
 
-  inspect(bytes) {
-    const envelope = openEnvelope(bytes)
-    const { cipher, kdf, kdfOptions, publicKey } = envelope
-    if (cipher === 'none') {
-      // The comment stands in the private section, which is open to anybody here.
-      const key = readPrivate(envelope.sealed, envelope, false)
-      key.wipe()
-      return { format: openssh.name, encrypted: false, public: key.publicKey }
-    }
-    const facts = { format: openssh.name, encrypted: true, cipher, public: publicKey }
-    return kdf === 'bcrypt' ? { ...facts, kdf: { name: kdf, rounds: readBcrypt(kdfOptions).rounds } } : facts
-  },
+  inspect: bytes =>
+    withEnvelope(bytes, async envelope => {
+      const { cipherName, kdfName, publicKey } = envelope
+      const format = openssh.name
+      if (cipherName === 'none') {
+        // The comment stands in the private section, which is open to anybody here.
+        const key = await readPrivate(readSealed(envelope), publicKey, false)
+        key.wipe()
+        return { format, encrypted: false, public: key.publicKey }
+      }
+      // A cipher or KDF that nothing here reads hides no public facts.
+      if (isRead(cipherName)) readSealed(envelope, cipherOfFile(cipherName))
+      const facts = { format, encrypted: true, cipher: cipherName, public: publicKey }
+      return kdfName === 'bcrypt' ? { ...facts, kdf: { name: kdfName, rounds: readKdf(envelope).rounds } } : facts
+    }),
 
-  async read(bytes, { passphrase, limits = defaultLimits } = {}) {
-    const envelope = openEnvelope(bytes)
-    const encrypted = envelope.cipher !== 'none'
-    const plain = encrypted ? await unseal(envelope, passphrase, limits) : envelope.sealed
-    try {
-      return readPrivate(plain, envelope, encrypted)
-    } finally {
-      if (encrypted) plain.fill(0)
-    }
-  },
+  read: (bytes, { passphrase, limits = defaultLimits } = {}) =>
+    withEnvelope(bytes, async envelope => {
+      if (envelope.cipherName === 'none') return readPrivate(readSealed(envelope), envelope.publicKey, false)
+      const plain = await unseal(envelope, passphrase, limits)
+      try {
+        return await readPrivate(plain, envelope.publicKey, true)
+      } finally {
+        plain.bytes.fill(0)
+      }
+    }),
 
   async write(key, { passphrase, cipher: cipherName = DEFAULTS.cipher, rounds = DEFAULTS.rounds } = {}) {
+    if (passphrase?.length === 0) throw new KeytoolError('usage', 'an empty passphrase protects nothing')
     const cipher = passphrase ? cipherNamed(cipherName) : undefined
     const plain = writePrivate(key, cipher?.block ?? PLAIN_BLOCK)
     const envelope = new Writer().bytes(MAGIC)
-    let sealed = plain
-    if (passphrase && cipher) {
-      const salt = randomBytes(DEFAULTS.salt)
-      const secret = await bcryptPbkdf(passphrase, salt, rounds, cipher.key + cipher.iv)
-      sealed = encrypt(cipher, secret, plain)
-      secret.fill(0)
+    try {
+      if (!passphrase || !cipher) {
+        envelope.text('none').text('none').text('').uint32(1).string(key.publicKey.blob).string(plain)
+        return writeArmor(envelope.done(), LABEL)
+      }
+      const kdf = { salt: randomBytes(DEFAULTS.salt), rounds: checkRounds(rounds) }
+      const sealed = await seal(plain, passphrase, cipher, kdf)
+      // The tag stands behind the string, not in it.
+      const body = sealed.subarray(0, sealed.length - cipher.tag)
+      envelope.text(cipher.name).text('bcrypt').string(new Writer().string(kdf.salt).uint32(kdf.rounds).done())
+      envelope.uint32(1).string(key.publicKey.blob).string(body).bytes(sealed.subarray(body.length))
+      return writeArmor(envelope.done(), LABEL)
+    } finally {
       plain.fill(0)
-      envelope.text(cipher.name).text('bcrypt').string(new Writer().string(salt).uint32(rounds).done())
-    } else {
-      envelope.text('none').text('none').text('')
     }
-    const body = sealed.subarray(0, sealed.length - (cipher?.tag ?? 0))
-    envelope.uint32(1).string(key.publicKey.blob).string(body).bytes(sealed.subarray(body.length))
-    return writeArmor(envelope.done(), LABEL)
   },
 }
 
-function openEnvelope(bytes: Buffer): Envelope {
-  const reader = new Reader(readArmor(bytes, LABEL))
-  if (!reader.bytes(MAGIC.length).equals(MAGIC)) {
-    throw new KeytoolError('damaged', 'the key does not start with "openssh-key-v1" (at byte 0)', { offset: 0 })
+/** Opens the file for one use and wipes the copy of it, which holds the secret when nothing is encrypted. */
+async function withEnvelope<T>(bytes: Buffer, use: (envelope: Envelope) => Promise<T>): Promise<T> {
+  const decoded = readArmor(bytes, LABEL)
+  try {
+    return await use(openEnvelope(decoded))
+  } finally {
+    decoded.fill(0)
   }
-  const cipher = reader.text(64)
-  const kdf = reader.text(64)
-  const kdfOptions = reader.nested()
-  const count = reader.uint32()
-  if (count !== 1) throw new KeytoolError('unsupported', `the file holds ${count} keys; OpenSSH itself reads one only`)
-  const publicKey = PublicKey.fromBlob(reader.string())
-  const sealedAt = reader.offset + 4
-  const tag = cipher === 'none' ? 0 : cipherNamed(cipher).tag
-  const sealed = Buffer.concat([reader.string(), reader.bytes(tag)])
-  reader.end()
-  if ((cipher === 'none') !== (kdf === 'none')) {
-    throw new KeytoolError('damaged', 'the key names a cipher without a KDF, or a KDF without a cipher')
-  }
-  return { cipher, kdf, kdfOptions, publicKey, sealed, sealedAt }
 }
 
-function readBcrypt(options: Reader): { salt: Buffer; rounds: number } {
-  const values = { salt: options.string(1024), rounds: options.uint32() }
-  options.end()
+function openEnvelope(decoded: Buffer): Envelope {
+  const rest = new Reader(decoded)
+  if (!rest.bytes(MAGIC.length).equals(MAGIC)) throw damagedAt('the key does not start with "openssh-key-v1"', 0)
+  const cipherName = rest.text(64)
+  const kdfName = rest.text(64)
+  const kdfOptions = rest.nested()
+  if ((cipherName === 'none') !== (kdfName === 'none')) {
+    throw new KeytoolError('damaged', 'the key names a cipher without a KDF, or a KDF without a cipher')
+  }
+  if (kdfName === 'none') kdfOptions.end()
+  const count = rest.uint32()
+  if (count !== 1) throw new KeytoolError('unsupported', `the file holds ${count} keys; OpenSSH itself reads one only`)
+  // A copy: the decoded bytes are wiped, and a key's parts are views of its blob.
+  const publicKey = PublicKey.fromBlob(Buffer.from(rest.string()))
+  return { cipherName, kdfName, kdfOptions, publicKey, rest }
+}
+
+/** The private section as it stands in the file. */
+interface Section {
+  /** The tag included, where the cipher has one. */
+  readonly bytes: Buffer
+  /** Where it starts in the decoded bytes, for errors. */
+  readonly offset: number
+}
+
+/** The string behind the public key, and the tag that stands behind the string. */
+function readSealed({ rest }: Envelope, cipher?: Cipher): Section {
+  const { block, tag } = cipher ?? { block: PLAIN_BLOCK, tag: 0 }
+  const start = rest.offset
+  const length = rest.uint32()
+  if (length < block || length % block !== 0) {
+    throw damagedAt(`the private part is not a whole number of ${block}-byte blocks`, start)
+  }
+  const { offset } = rest
+  const bytes = rest.bytes(length + tag)
+  rest.end()
+  return { bytes, offset }
+}
+
+function readKdf({ kdfName, kdfOptions }: Envelope): Bcrypt {
+  if (kdfName !== 'bcrypt') {
+    throw new KeytoolError('unsupported', `the KDF ${JSON.stringify(kdfName)} is not supported`)
+  }
+  const { offset } = kdfOptions
+  const values = { salt: kdfOptions.string(MAX_SALT), rounds: kdfOptions.uint32() }
+  kdfOptions.end()
+  if (values.salt.length === 0) throw damagedAt('the salt is empty', offset)
   return values
 }
 
-async function unseal(envelope: Envelope, passphrase: Uint8Array | undefined, limits: Limits): Promise<Buffer> {
-  const cipher = cipherNamed(envelope.cipher)
-  if (envelope.kdf !== 'bcrypt') {
-    throw new KeytoolError('unsupported', `the KDF ${JSON.stringify(envelope.kdf)} is not supported`)
+/** The rounds a caller wants. Throws `usage`. */
+function checkRounds(rounds: number): number {
+  if (Number.isInteger(rounds) && rounds >= 1 && rounds <= defaultLimits.bcryptRounds) return rounds
+  throw new KeytoolError('usage', `bcrypt takes 1 to ${defaultLimits.bcryptRounds} rounds, not ${rounds}`)
+}
+
+async function seal(plain: Buffer, passphrase: Uint8Array, cipher: Cipher, { salt, rounds }: Bcrypt): Promise<Buffer> {
+  const secret = await bcryptPbkdf(passphrase, salt, rounds, cipher.key + cipher.iv)
+  try {
+    return encrypt(cipher, secret, plain)
+  } finally {
+    secret.fill(0)
   }
-  const { salt, rounds } = readBcrypt(envelope.kdfOptions)
+}
+
+async function unseal(envelope: Envelope, passphrase: Uint8Array | undefined, limits: Limits): Promise<Section> {
+  const cipher = cipherOfFile(envelope.cipherName)
+  const sealed = readSealed(envelope, cipher)
+  const { salt, rounds } = readKdf(envelope)
   checkBcrypt(rounds, limits)
   if (!passphrase) throw new KeytoolError('secret-needed', 'the key is encrypted')
   const secret = await bcryptPbkdf(passphrase, salt, rounds, cipher.key + cipher.iv)
   try {
-    return decrypt(cipher, secret, envelope.sealed)
+    return { ...sealed, bytes: decrypt(cipher, secret, sealed.bytes) }
   } finally {
     secret.fill(0)
   }
 }
 
 /** PROTOCOL.key section 3: two equal check numbers, the key, its comment, then padding 1, 2, 3 ... */
-function readPrivate(plain: Buffer, envelope: Envelope, encrypted: boolean): PrivateKey {
-  const reader = new Reader(plain, envelope.sealedAt)
+async function readPrivate({ bytes, offset }: Section, publicKey: PublicKey, encrypted: boolean): Promise<PrivateKey> {
+  const reader = new Reader(bytes, offset)
   const [one, other] = [reader.uint32(), reader.uint32()]
   if (one !== other) {
-    if (encrypted) throw new KeytoolError('secret-wrong', 'wrong passphrase')
-    throw new KeytoolError('damaged', `the two check numbers differ (at byte ${envelope.sealedAt})`, {
-      offset: envelope.sealedAt,
-    })
+    if (encrypted) throw new KeytoolError('secret-wrong', 'wrong passphrase', { reason: 'or the file was altered' })
+    throw damagedAt('the two check numbers differ', offset)
   }
-  const algorithm = algorithmNamed(reader.text(256))
-  // The parts are views of bytes that will be wiped, or that the caller owns: the key gets copies of its own.
+  const nameAt = reader.offset
+  const name = reader.text(256)
+  if (name !== publicKey.algorithm.name)
+    throw damagedAt('the private key is of another type than the public one', nameAt)
+  const algorithm = algorithmNamed(name)
+  // The parts are views of bytes that will be wiped: the key gets copies of its own.
   const parts = Object.fromEntries(
     Object.entries(algorithm.privateFields.read(reader)).map(([name, part]) => [name, Buffer.from(part)]),
   )
   const comment = decodeComment(reader.string())
-  const offset = reader.offset
+  const paddingAt = reader.offset
   const padding = reader.rest()
-  if (padding.length >= 256 || padding.some((byte, i) => byte !== i + 1)) {
-    throw new KeytoolError('damaged', `the padding is wrong (at byte ${offset})`, { offset })
+  if (padding.length > MAX_PADDING || padding.some((byte, i) => byte !== i + 1)) {
+    throw damagedAt('the padding is wrong', paddingAt)
   }
-  const key = PrivateKey.fromParts(algorithm, parts, comment)
-  if (!key.publicKey.equals(envelope.publicKey)) {
+  const key = await PrivateKey.fromParts(algorithm, parts, comment)
+  if (!key.publicKey.equals(publicKey)) {
     throw new KeytoolError('damaged', 'the file shows another public key than the one its private key has')
   }
   return key
@@ -159,7 +225,7 @@ function writePrivate(key: PrivateKey, block: number): Buffer {
   key.algorithm.privateFields.write(writer, key.parts)
   writer.text(checkComment(key.comment))
   const body = writer.done()
-  const padding = Buffer.from(Array.from({ length: (block - (body.length % block)) % block }, (_, i) => i + 1))
+  const padding = Uint8Array.from({ length: (block - (body.length % block)) % block }, (_, i) => i + 1)
   const plain = Buffer.concat([body, padding])
   body.fill(0)
   return plain

@@ -1,72 +1,93 @@
+import { algorithms } from '../algorithms/table.js'
 import { KeytoolError } from '../error.js'
-import type { PrivateKey, PublicKey } from '../key.js'
-import type { KeyFacts, KeyFormat, ReadOptions } from './format.js'
+import type { PrivateKey } from '../key.js'
+import { dnskey } from './foreign/dnskey.js'
+import { sshfp } from './foreign/sshfp.js'
+import { x509 } from './foreign/x509.js'
+import type { KeyFormat, PublicFormat, ReadOptions, WritableFormat } from './format.js'
+import { jwk, jwkPublic } from './jwk/jwk.js'
+import { opensshPublic } from './lines/public.js'
 import { openssh } from './openssh.js'
-import { ppk3 } from './ppk.js'
-import { looksLikePublicLines, readPublicLines } from './public-line.js'
+import { pem } from './pem/pem.js'
+import { pkcs1 } from './pem/pkcs1.js'
+import { spki } from './pem/spki.js'
+import { pkcs8 } from './pkcs8/pkcs8.js'
+import { ppk1, ppk2, ppk3 } from './ppk/ppk.js'
+import { ssh1, ssh1Public } from './ssh1.js'
+import { rfc4716 } from './sshcom/rfc4716.js'
+import { sshcom } from './sshcom/sshcom.js'
 
 /** Every format of private key files. */
-export const keyFormats: readonly KeyFormat[] = [openssh, ppk3]
+export const keyFormats: readonly KeyFormat[] = [openssh, ppk3, ppk2, ppk1, pem, pkcs8, sshcom, jwk, ssh1]
 
-/** Formats that are recognised, so that the answer is better than "not a key". */
-const recognised: readonly { begins: RegExp; title: string }[] = [
-  { begins: /^-----BEGIN (RSA |EC |DSA )PRIVATE KEY-----/, title: 'PEM private keys' },
-  { begins: /^-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/, title: 'PKCS#8 private keys' },
-  { begins: /^---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----/, title: 'ssh.com private keys' },
-  { begins: /^---- BEGIN SSH2 PUBLIC KEY ----/, title: 'RFC 4716 public keys' },
-  { begins: /^-----BEGIN (RSA )?PUBLIC KEY-----/, title: 'PEM public keys' },
-  { begins: /^SSH PRIVATE KEY FILE FORMAT 1\.1/, title: 'SSH-1 keys' },
+/** Every format of public keys. The line comes last: it has no beginning that could be told from anything else's. */
+export const publicFormats: readonly PublicFormat[] = [
+  rfc4716,
+  spki,
+  pkcs1,
+  jwkPublic,
+  x509,
+  sshfp,
+  dnskey,
+  ssh1Public,
+  opensshPublic,
 ]
 
-/** What a file of keys holds, without any passphrase. */
-export type Inspected =
-  | ({ readonly kind: 'private' } & KeyFacts)
-  | { readonly kind: 'public'; readonly format: 'openssh'; readonly public: PublicKey }
-
 /** The format `convert --to` names. Throws `usage`. */
-export function formatOfOption(option: string): KeyFormat {
-  const format = keyFormats.find(row => row.option === option)
-  if (!format) {
-    throw new KeytoolError('usage', `${JSON.stringify(option)} is no format keytool writes`, {
-      hint: `one of: ${keyFormats.map(row => row.option).join(', ')}`,
-    })
-  }
-  return format
+export function formatOfOption(option: string): WritableFormat {
+  const options = keyFormats.filter(isWritable)
+  const format = options.find(row => row.option === option)
+  if (format) return format
+  throw new KeytoolError('usage', `${JSON.stringify(option)} is no format keytool writes`, {
+    hint: `one of: ${options.map(row => row.option).join(', ')}`,
+  })
 }
 
-/** The private format these bytes claim. Throws `damaged` or `unsupported` when there is none. */
-export function detectFormat(bytes: Buffer): KeyFormat {
-  const format = keyFormats.find(row => row.detect(bytes))
-  if (!format) throw notRecognised(bytes)
-  return format
+/** The format `public --format` names. Throws `usage`. */
+export function publicFormatOfOption(option: string): PublicFormat & Required<Pick<PublicFormat, 'write'>> {
+  const writable = publicFormats.filter(isWritablePublic)
+  const format = writable.find(({ name }) => name === option)
+  if (format) return format
+  throw new KeytoolError('usage', `${JSON.stringify(option)} is no format that public keys are written in`, {
+    hint: `one of: ${writable.map(({ name }) => name).join(', ')}`,
+  })
 }
 
-/** Every key in a file, private or public. Never decrypts. Throws `damaged` or `unsupported`. */
-export function inspectKeys(bytes: Buffer): Inspected[] {
-  const format = keyFormats.find(row => row.detect(bytes))
-  if (format) return [{ kind: 'private', ...format.inspect(bytes) }]
-  if (!looksLikePublicLines(bytes)) throw notRecognised(bytes)
-  return readPublicLines(bytes).map(key => ({ kind: 'public', format: 'openssh', public: key }))
-}
-
-/** Like {@link detectFormat}, but says so when it is a public key. */
+/** The private format these bytes claim. Throws `damaged` or `unsupported` when there is none, and says so of a public key. */
 export function detectPrivate(bytes: Buffer): KeyFormat {
   const format = keyFormats.find(row => row.detect(bytes))
-  if (!format && looksLikePublicLines(bytes)) {
+  if (format) return format
+  if (publicFormats.some(row => row.detect(bytes))) {
     throw new KeytoolError('unsupported', 'that is a public key; the private one is needed here')
   }
-  return format ?? detectFormat(bytes)
+  throw notRecognised(bytes)
 }
 
-/** A private key from a file of any known format. Throws `secret-needed`, `secret-wrong`, `damaged`, `unsupported`. */
+/** A private key from a file of any known format. Rejects with `secret-needed`, `secret-wrong`, `damaged`, `unsupported`. */
 export async function readPrivateKey(bytes: Buffer, options?: ReadOptions): Promise<PrivateKey> {
   return detectPrivate(bytes).read(bytes, options)
 }
 
-function notRecognised(bytes: Buffer): KeytoolError {
+/** What is said of bytes that no format claims. */
+export function notRecognised(bytes: Buffer): KeytoolError {
   if (bytes.length === 0) return new KeytoolError('damaged', 'the file is empty')
-  const start = bytes.subarray(0, 4096).toString('latin1').trimStart()
-  const known = recognised.find(({ begins }) => begins.test(start))
-  if (known) return new KeytoolError('unsupported', `${known.title} are not supported yet`)
   return new KeytoolError('damaged', 'no key in any known format (at byte 0)', { offset: 0 })
+}
+
+/** The format, if it can be written. Throws `unsupported`. */
+export function writable(format: KeyFormat): WritableFormat {
+  if (isWritable(format)) return format
+  const isOfUse = algorithms.some(row => format.holds(row))
+  throw new KeytoolError('unsupported', `${format.title} files are ${isOfUse ? 'only read' : 'of no use any more'}`, {
+    reason: 'nothing was changed',
+    ...(isOfUse && { hint: 'keytool convert turns it into a format that can be written' }),
+  })
+}
+
+function isWritable(format: KeyFormat): format is WritableFormat {
+  return format.write !== undefined && format.option !== undefined
+}
+
+function isWritablePublic(format: PublicFormat): format is PublicFormat & Required<Pick<PublicFormat, 'write'>> {
+  return format.write !== undefined
 }

@@ -1,0 +1,244 @@
+import { generateKeyPairSync } from 'node:crypto'
+import fc from 'fast-check'
+import { dnskey } from '../src/formats/foreign/dnskey.js'
+import { x509 } from '../src/formats/foreign/x509.js'
+import type { PublicKey } from '../src/key.js'
+
+/** `openssl req -x509 -newkey ed25519 -nodes -subj '/C=DE/O=Ex/CN=häna läptop' -utf8`, OpenSSL 3.0. */
+const ED25519 = `-----BEGIN CERTIFICATE-----
+MIIBeTCCASugAwIBAgIUefxTvKcoHHORHbJklLsFxDkg7m8wBQYDK2VwMDIxCzAJ
+BgNVBAYTAkRFMQswCQYDVQQKDAJFeDEWMBQGA1UEAwwNaMOkbmEgbMOkcHRvcDAe
+Fw0yNjExMjUwMTE2NDBaFw0zNjExMjIwMTE2NDBaMDIxCzAJBgNVBAYTAkRFMQsw
+CQYDVQQKDAJFeDEWMBQGA1UEAwwNaMOkbmEgbMOkcHRvcDAqMAUGAytlcAMhANi2
+MMcwFsGNZVe88V/FlxlfFsMCrCM4mheOD8noLvt1o1MwUTAdBgNVHQ4EFgQUvoqt
+BFFq/BlOcT6HVEPa4+Mzib0wHwYDVR0jBBgwFoAUvoqtBFFq/BlOcT6HVEPa4+Mz
+ib0wDwYDVR0TAQH/BAUwAwEB/zAFBgMrZXADQQDKOQuUxSj/L+TXXf5kS9b4QLre
+9afz8e7+kDJpKNTG0+Tpus65heG7gIFaz9rdniJJbn52D8j4K8+xaR7fnPMF
+-----END CERTIFICATE-----
+`
+/** `openssl x509 -pubkey`, of its last 32 bytes. */
+const ED25519_POINT = '2LYwxzAWwY1lV7zxX8WXGV8WwwKsIziaF44Pyegu+3U='
+/** `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=web1.example.com`. */
+const P256 = `-----BEGIN CERTIFICATE-----
+MIIBizCCATGgAwIBAgIUIdCvQpCfiKvrcfqYkladDc8EDHMwCgYIKoZIzj0EAwIw
+GzEZMBcGA1UEAwwQd2ViMS5leGFtcGxlLmNvbTAeFw0yNjExMjUwMTE2NDBaFw0z
+NjExMjIwMTE2NDBaMBsxGTAXBgNVBAMMEHdlYjEuZXhhbXBsZS5jb20wWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAAS/9y+B47T6nsL+FbVflTQR1nS16hDJIwDVUsw3
+9mkvD/OKx6jrSsyag33W8z6Ga1QgzssZo1UxJjhhnikuQN8wo1MwUTAdBgNVHQ4E
+FgQUylYEFEvPQ+CVlaqhZJYz1sNmCpowHwYDVR0jBBgwFoAUylYEFEvPQ+CVlaqh
+ZJYz1sNmCpowDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiAF2ujm
+vvTduEAb1XfouFPoJKv8xNxPhanZYhuRuafGNgIhAJ1fO0arFQyM6bG6WSDzoGqM
+k+myZiTC+rD4V5MoEipH
+-----END CERTIFICATE-----
+`
+/** `ssh-keygen -i -m PKCS8` of its `openssl x509 -pubkey`. */
+const P256_LINE =
+  'ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBL/3L4HjtPqewv4VtV+VNBHWdLXqEMkjANVSzDf2aS8P84rHqOtKzJqDfdbzPoZrVCDOyxmjVTEmOGGeKS5A3zA='
+
+function lineOf({ algorithm, blob }: PublicKey): string {
+  return `${algorithm.name} ${blob.toString('base64')}`
+}
+
+function derOf(pem: string): Buffer {
+  return Buffer.from(pem.replace(/^-.*$/gm, ''), 'base64')
+}
+
+describe('X.509', () => {
+  test('Ed25519, in PEM and in DER', async () => {
+    for (const bytes of [Buffer.from(ED25519), derOf(ED25519), Buffer.from(ED25519.replaceAll('\n', '\r\n'))]) {
+      expect(x509.detect(bytes)).toBe(true)
+      const [key, ...others] = await x509.read(bytes)
+      expect(others).toEqual([])
+      expect(key?.algorithm.type).toBe('ed25519')
+      expect(key?.comment).toBe('häna läptop')
+      expect(key?.blob.subarray(-32).toString('base64')).toBe(ED25519_POINT)
+    }
+  })
+
+  test('a chain, with what openssl says between', async () => {
+    const text = `subject=CN = häna\nissuer=CN = häna\n${ED25519}\nsubject=CN = web1\n${P256}`
+    expect(x509.detect(Buffer.from(text))).toBe(true)
+    const keys = await x509.read(Buffer.from(text))
+    expect(keys.map(({ comment }) => comment)).toEqual(['häna läptop', 'web1.example.com'])
+    expect(keys[1] && lineOf(keys[1])).toBe(P256_LINE)
+  })
+
+  test('cut anywhere, it is damaged', async () => {
+    for (const bytes of [Buffer.from(P256), derOf(P256)]) {
+      // The last newline carries nothing; below these lengths it claims nothing yet.
+      for (let cut = 60; cut < bytes.length - 1; cut++) {
+        await expect(x509.read(bytes.subarray(0, cut))).rejects.toMatchObject({ code: 'damaged' })
+      }
+    }
+  })
+
+  test('any bit turned: refused, or a key that can be one', async () => {
+    const bytes = derOf(P256)
+    let refused = 0
+    for (let at = 0; at < bytes.length; at++) {
+      for (let bit = 0; bit < 8; bit++) {
+        const flipped = Buffer.from(bytes)
+        flipped[at] = (flipped[at] ?? 0) ^ (1 << bit)
+        const [key] = await x509.read(flipped).catch(error => {
+          expect(error).toMatchObject({ name: 'KeytoolError', code: expect.stringMatching(/^(damaged|unsupported)$/) })
+          refused++
+          return []
+        })
+        // The point is checked to be on its curve: no turned bit of it gives another key.
+        if (key) expect(lineOf(key)).toBe(P256_LINE)
+      }
+    }
+    expect(refused).toBeGreaterThan(1000)
+  }, 30_000)
+
+  test.each([
+    ['another label', ED25519.replaceAll('CERTIFICATE', 'TRUSTED CERTIFICATE')],
+    ['another end', ED25519.replace('END CERT', 'END KERT')],
+    ['a block that is none', ED25519.replace(/MIIB.*/, 'MAA=').replace(/^[A-Za-z0-9+/]{64}$/gm, '')],
+    ['text in the base64', ED25519.replace('MIIB', 'M\vIIB')],
+    ['a key after it', `${ED25519}-----BEGIN PRIVATE KEY-----\n`],
+  ])('%s is damaged', async (_name, text) => {
+    await expect(x509.read(Buffer.from(text))).rejects.toMatchObject({ code: 'damaged' })
+  })
+
+  test.each(['', '\n', 'Certificate:\n'])('%j holds none', async text => {
+    expect(x509.detect(Buffer.from(text))).toBe(false)
+    await expect(x509.read(Buffer.from(text))).rejects.toMatchObject({ code: 'damaged' })
+    await expect(dnskey.read(Buffer.from(text))).rejects.toMatchObject({ code: expect.stringMatching(/damaged|unsup/) })
+  })
+
+  test('what is too large is refused before sshpk sees it', async () => {
+    const huge = Buffer.alloc(70_000)
+    huge.set([0x30, 0x83, 0x01, 0x11, 0x6b, 0x30, 0x83, 0x01, 0x11, 0x66, 0x02])
+    expect(x509.detect(huge)).toBe(true)
+    await expect(x509.read(huge)).rejects.toMatchObject({
+      code: 'damaged',
+      message: expect.stringContaining('too large'),
+    })
+    const many = Buffer.from(ED25519.repeat(3000))
+    await expect(x509.read(many)).rejects.toMatchObject({ code: 'damaged' })
+  })
+
+  test('other DER files claim to be none', () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const { publicKey: rsa, privateKey: rsaPrivate } = generateKeyPairSync('rsa', { modulusLength: 1024 })
+    for (const der of [
+      publicKey.export({ format: 'der', type: 'spki' }),
+      privateKey.export({ format: 'der', type: 'pkcs8' }),
+      privateKey.export({ format: 'der', type: 'sec1' }),
+      rsa.export({ format: 'der', type: 'pkcs1' }),
+      rsa.export({ format: 'der', type: 'spki' }),
+      rsaPrivate.export({ format: 'der', type: 'pkcs1' }),
+      rsaPrivate.export({ format: 'der', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'x' }),
+      Buffer.alloc(0),
+      Buffer.from([0x30]),
+    ]) {
+      expect(x509.detect(der)).toBe(false)
+    }
+  })
+})
+
+describe('DNSKEY', () => {
+  /** RFC 6605 section 6.1. */
+  const P256_RECORD =
+    'example.net. 3600 IN DNSKEY 257 3 13 ( GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edb\n krSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA== )\n'
+  /** RFC 6605 section 6.2. */
+  const P384_RECORD =
+    'example.net. 3600 IN DNSKEY 257 3 14 (\n xKYaNhWdGOfJ+nPrL8/arkwf2EY3MDJ+SErKivBVSum1\n w/egsXvSADtNJhyem5RCOpgQ6K8X1DRSEkrbYQ+OB+v8\n /uX45NBwY8rp65F6Glur8I/mlVNgF6W/qTI37m40 )\n'
+  /** RFC 8080 section 6.1. */
+  const ED25519_RECORD = 'example.com. 3600 IN DNSKEY 257 3 15 ( l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4= )'
+  /** RFC 8080 section 6.2. */
+  const ED448_RECORD =
+    'example.com. 3600 IN DNSKEY 257 3 16 ( 3kgROaDjrh0H2iuixWBrc8g2EpBBLCdGzHmn+G2MpTPhpj/OiBVHHSfPodx1FYYUcJKm1MDpJtIA )'
+  /** RFC 5702 section 6.1, 512 bits: too short for SSH. */
+  const SHORT_RSA =
+    'example.net. 3600 IN DNSKEY (256 3 8 AwEAAcFcGsaxxdgiuuGmCkVImy4h99CqT7jwY3pexPGcnUFtR2Fh36BponcwtkZ4cAgtvd4Qs8PkxUdp6p/DlUmObdk= )'
+
+  /** A record of an RSA key as RFC 3110 section 2 has it. */
+  function rsaRecord(bits: number, algorithm: number, spoil = (data: Buffer) => data): { text: string; n: Buffer } {
+    const { publicKey } = generateKeyPairSync('rsa', { modulusLength: bits })
+    const { n = '', e = '' } = publicKey.export({ format: 'jwk' })
+    const [modulus, exponent] = [Buffer.from(n, 'base64url'), Buffer.from(e, 'base64url')]
+    const data = spoil(Buffer.concat([Buffer.of(exponent.length), exponent, modulus]))
+    return { text: `example.com. IN DNSKEY 256 3 ${algorithm} ${data.toString('base64')}\n`, n: modulus }
+  }
+
+  test.each([
+    ['ecdsa-256', P256_RECORD, 'example.net.'],
+    ['ecdsa-384', P384_RECORD, 'example.net.'],
+    ['ed25519', ED25519_RECORD, 'example.com.'],
+    ['ed448', ED448_RECORD, 'example.com.'],
+  ])('%s of the RFC', async (type, text, owner) => {
+    expect(dnskey.detect(Buffer.from(text))).toBe(true)
+    const [key] = await dnskey.read(Buffer.from(text))
+    expect(key?.algorithm.type).toBe(type)
+    expect(key?.comment).toBe(owner)
+    const base64 = text.replace(/^.*DNSKEY 257 3 1\d|[ ()\n]/g, '')
+    expect(key?.blob.toString('hex').endsWith(Buffer.from(base64, 'base64').toString('hex'))).toBe(true)
+  })
+
+  test.each([5, 7, 8, 10])('RSA with algorithm %i', async algorithm => {
+    const { text, n } = rsaRecord(1024, algorithm)
+    const [key] = await dnskey.read(Buffer.from(`; This is a key\n${text}`))
+    expect(key?.parts['n']).toEqual(n)
+  })
+
+  test('several records, and KEY records', async () => {
+    const text = `${P256_RECORD}${ED25519_RECORD.replace('DNSKEY', 'KEY')}\n`
+    expect((await dnskey.read(Buffer.from(text))).map(({ algorithm }) => algorithm.type)).toEqual([
+      'ecdsa-256',
+      'ed25519',
+    ])
+  })
+
+  test.each([
+    ['RSA too short for SSH', SHORT_RSA, 'unsupported'],
+    ['an unknown algorithm', ED25519_RECORD.replace('3 15', '3 99'), 'unsupported'],
+    ['DSA', ED25519_RECORD.replace('3 15', '3 3'), 'unsupported'],
+    ['another protocol', ED25519_RECORD.replace('3 15', '2 15'), 'damaged'],
+    ['flags that are none', ED25519_RECORD.replace('257', '65536'), 'damaged'],
+    ['a record of another type', 'example.com. IN A 127.0.0.1', 'unsupported'],
+    ['a record that ends too soon', 'example.com. IN DNSKEY 257 3', 'damaged'],
+    ['a key that ends too soon', ED25519_RECORD.replace('l02W', ''), 'damaged'],
+    ['no key', 'example.com. IN DNSKEY 257 3 13', 'damaged'],
+    ['a point off its curve', P256_RECORD.replace('Gojl', 'Gojm').replace('GojI', 'GojJ'), 'damaged'],
+    ['a character that is not base64', ED25519_RECORD.replace('l02W', 'l0_W'), 'damaged'],
+    ['a parenthesis too few', ED25519_RECORD.replace(')', ''), 'damaged'],
+    ['a huge file', `${ED25519_RECORD}\n`.repeat(2000), 'damaged'],
+  ])('%s is refused', async (_name, text, code) => {
+    await expect(dnskey.read(Buffer.from(text))).rejects.toMatchObject({ name: 'KeytoolError', code })
+  })
+
+  test('exponents that lie', async () => {
+    for (const first of [0, 2, 200, 255]) {
+      const { text } = rsaRecord(1024, 8, data => Buffer.concat([Buffer.of(first), data.subarray(1)]))
+      await expect(dnskey.read(Buffer.from(text))).rejects.toMatchObject({
+        code: expect.stringMatching(/damaged|unsup/),
+      })
+    }
+  })
+
+  test('cut anywhere, it is damaged', async () => {
+    for (const text of [P256_RECORD, ED25519_RECORD]) {
+      for (let cut = 1; cut < text.trimEnd().length; cut++) {
+        const error = await dnskey.read(Buffer.from(text.slice(0, cut))).catch(error => error)
+        expect(error).toMatchObject({ code: expect.stringMatching(/^(damaged|unsupported)$/) })
+      }
+    }
+  })
+
+  test('any data at all', async () => {
+    const algorithm = fc.constantFrom(5, 8, 13, 14, 15, 16)
+    await fc.assert(
+      fc.asyncProperty(algorithm, fc.uint8Array({ maxLength: 200 }), async (number, data) => {
+        const text = `a. IN DNSKEY 256 3 ${number} ${Buffer.from(data).toString('base64')}`
+        const [key] = await dnskey.read(Buffer.from(text)).catch(error => {
+          expect(error).toMatchObject({ name: 'KeytoolError' })
+          return []
+        })
+        if (key) expect(key.comment).toBe('a.')
+      }),
+      { numRuns: 500 },
+    )
+  })
+})

@@ -1,0 +1,261 @@
+import fc from 'fast-check'
+import type { ErrorCode } from '../src/error.js'
+import { sshcom } from '../src/formats/sshcom/sshcom.js'
+import type { PrivateKey } from '../src/key.js'
+import { allTypes, sampleKey } from './sample-keys.js'
+
+/** `puttygen -t rsa -b 1024 -C COMMENT -o v.ppk; puttygen v.ppk -O private-sshcom`, PuTTY 0.78. */
+const PLAIN = String.raw`---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----
+Comment: "häna "at" läptop\, with a comment so long that it takes tw\
+o lines"
+P2/56wAAAi4AAAA3aWYtbW9kbntzaWdue3JzYS1wa2NzMS1zaGExfSxlbmNyeXB0e3JzYS
+1wa2NzMXYyLW9hZXB9fQAAAARub25lAAAB3wAAAdsAAAARAQABAAAD/1Xxr1cPTyoKMexu
+t4rJ2PUlC3FsGLbe8mujeT6Mo4PgU9aj5w23XG5gH+0hg3e29pCziDZLUgzYtrWKNqcWJW
+nZfEXfjDOMmJI7uo79WMQwiE9FHjXPzt/h4JTEoRvoMbZdjpO2bpRI+kimX/QlKi89RzX5
+cv679g4DpO1e6IkJAAAEAKpzLVFrGqr8sRYHm3yHSrZNfXtiEgrjwbP8ScxXjqZTvjRSQW
+G/TFBTSF/jXyaLcsjtYCGeUBcDuQ4Jd+UjubHJloEeSdExdebCD9Ma0dGCW4mOLlLfjjp8
+0pf8IXalGlz1FFpJC35YrgtPrsH/cNDbBy8vnD23DCZHpdzFo6+rAAACAJUxaHdIUeDqWt
+j2Y8O9klFBmBtV45B9cCuHyP/0Xvw76Qy4lQuFRDgOaGq+z2j9HlXHCbUxXciVmvXApBAk
+qqEAAAIAwZTezyLgz4Ku+UcICo9jQfhZDHbzI8UUEVhRee+8h4shvmlawwrI3ouKnHCodA
+8dcQNss7Zmdo20tZbnbrZY/QAAAgDhaOoWLhS7sMXqmgbVGu6n6ibVyniMDRQJwNSIbH3f
+Uq0jlmeM3Ua4s/aop83BKKoJYfoWP+ALjW8t1fama3/H
+---- END SSH2 ENCRYPTED PRIVATE KEY ----
+`
+/** The same with `--new-passphrase`, a file that holds PASSPHRASE. */
+const SEALED = String.raw`---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----
+Comment: "häna "at" läptop\, with a comment so long that it takes tw\
+o lines"
+P2/56wAAAjMAAAA3aWYtbW9kbntzaWdue3JzYS1wa2NzMS1zaGExfSxlbmNyeXB0e3JzYS
+1wa2NzMXYyLW9hZXB9fQAAAAgzZGVzLWNiYwAAAeBwNX6hTFnYVuEb8/+AmUHJjOWdBPwp
+5ndvTX0OdCyXlrwldxGX00JluU8lc8WxnmGSjC30RpJDv4SYTMu2PPfkux8gtMxzgoY5kr
+h41gdw7LInWb4IGhNwduyn9fac9QRewVb+uJ/4ZJipckOWN87mQ+g3chsm/Y0rflMui5fi
+bX0SnKNv6p1t3PFW9rkZwz8FnoSSK/NjC+u/Zoeokwk8aVYTrHVjRToKdXEtujxgrcWMZt
+7VSba2zguuFl030Od/2KlnEdcslRRjpUkKQkKvvaagGhhbgJ3sV9mWvKu7V09FLjhxcuVE
+/ZJ+nSra112YexGCHP6uaECHHzqEhB1qU+eWg3dUDDq2+x1Qd5dc4RJvrNlysa9ZGe0gME
+at1Zmb2Nyt+8b6hZViN47GV2kb6FWn6icajZl35EVoZ3D8i2atrugAyeVh9zK6ph9CEJKn
+PAhlbgKxUX8RVaXnRb09sdzf6pdOgBJGtqEbhn+hyGKivlMNsZoqCVzek8ZSIJipvN5p/h
+WDjM/lJg4lyuctiNhN+CdfYSaDshV2K6dosZQpZbqJPLnKK93v60eMPykrlcK/cVDAPAm5
+yrD4Z5mOhtchGEzQP0wwBvd3d4pLUFDjBXDlqM0SHvyUeSl3t8Q=
+---- END SSH2 ENCRYPTED PRIVATE KEY ----
+`
+/** `puttygen v.ppk -L`. */
+const LINE =
+  'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQCqcy1Raxqq/LEWB5t8h0q2TX17YhIK48Gz/EnMV46mU740UkFhv0xQU0hf418mi3LI7WAhnlAXA7kOCXflI7mxyZaBHknRMXXmwg/TGtHRgluJji5S3446fNKX/CF2pRpc9RRaSQt+WK4LT67B/3DQ2wcvL5w9twwmR6XcxaOvqw=='
+const COMMENT = 'häna "at" läptop\\, with a comment so long that it takes two lines'
+/** `ssh-keygen -t dsa -C hana@dsa -f vd; puttygen vd -O private-sshcom --new-passphrase FILE`. */
+const SEALED_DSA = `---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----
+Comment: "hana@dsa"
+P2/56wAAAgoAAAAmZGwtbW9kcHtzaWdue2RzYS1uaXN0LXNoYTF9LGRoe3BsYWlufX0AAA
+AIM2Rlcy1jYmMAAAHIkXffxqZfTPfYGXHV1vxexnsyAmb0ubnhCtXpo0bfsXjF5bdr/lNF
+Czs+0TMzb1+ezH2CpgbRnTLjJNx7o/dkqpaHcYprdOIb/uDxXyJyE0duzDSbWcL/kmnoyB
+jMggrbRpKH2f3F+SWToKWDjINvPnlCKbsL48h7R4eSyRHeZQ+9B9LtOYNC+u7WUnkWpu+T
+NBzp5RgKjhJua3u1h0ZUNwuqm/z3GITn1Wa4/pbfkNkaqOVmDbiHEKldTfNlIpow4w/rqL
+pdpl3fLsU/h5BsA1aq6I1680sK9SYbWVQ5VvunG2kpvUJA9s5WCQ89IeZzZ4s0eXVX3jUE
+ddNt0myyDu2cQBdfOJI46uXkc+f5fLCMLYNbVrP0I+pnM5SuoCHoGFR7goI7LinOIOUbLB
+1SOv4g3/RjRCXmE0Ro1gMuznZqKeiRQb3lec/GiNRQb7+MxzaXu7KpskpgCzer8iBH5kzT
+7N6c98f3BSDUbsVJ2KOsIlt4muvyAWM7qc5xbup8YFSXTPl3BbtiF8SlsZLSAJuq9W+i4y
+UTs0Uq2nRzHBj8P/rLnwfBaam4ptQ9EcL26YIFZzRD7+YWScL3KPGtaBJhSpG/wG+q
+---- END SSH2 ENCRYPTED PRIVATE KEY ----
+`
+const DSA_LINE =
+  'ssh-dss AAAAB3NzaC1kc3MAAACBAMnUZ1fmkf9vR1IwEuRC11dxmco0SJ407rcIF2Gse/syyWX5mo0/h85iVxggYRHjoP0v8lCLWHuKYCN3M1u9FAEV5sHT9m6ianTjpJHb26ms/8vD/DTeLOQlP4QwJS6vrzqnL5vGfrKs1dv9hvb7jArHZHZH04E3ywFKzQRucPDBAAAAFQDw5NdVGdPQ38ISwtdLzAgHM7XTUwAAAIBg1lUx/GoWjBs4d0VbliPhHEAxp+upkdTfKlXlY5vjnk2JOHwBkTP4bP5TUiAF00p5Q/qvJv3iZewRmABNsi5/XvFJ/I34Rv7PgLc7OBBOMTen4FeCktV75nkfbz/8/PJmrecje0v5J4oVbOWImK5a/bMZGVfgRh0HB7Cs/3ad9QAAAIB6fNbt4HlNF9QtSQbJXKxb58Ker4WGMiwJmtYEWTjasS0kxuC2bUNsRsGJi1aRGMnR+ftu/amLoIbqyrP3RLRK4AoRgRBMYeDYSo8uqP2j3/ueZRT8nVrRCAHcRau18V2AHd3md6maUjGXVlYlMl77UgyN6KhZr+/PD5LiKmm00w=='
+const passphrase = Buffer.from('pässwörd')
+
+const keys = new Map<string, PrivateKey>()
+beforeAll(async () => {
+  for (const type of allTypes) keys.set(type, await sampleKey(type, 'hana@läptop'))
+})
+
+function keyOf(type: string): PrivateKey {
+  const key = keys.get(type)
+  if (!key) throw new Error(`no key of type ${type}`)
+  return key
+}
+
+function lineOf({ publicKey: { algorithm, blob } }: PrivateKey): string {
+  return `${algorithm.name} ${blob.toString('base64')}`
+}
+
+function expectSame(back: PrivateKey, key: PrivateKey): void {
+  expect(back.publicKey.blob).toEqual(key.publicKey.blob)
+  expect(back.comment).toBe(key.comment)
+  for (const [name, part] of Object.entries(key.parts)) expect(back.parts[name]).toEqual(part)
+}
+
+/** The code it is refused with, or the key. */
+async function outcome(bytes: Buffer, secret?: Buffer): Promise<ErrorCode | PrivateKey> {
+  return sshcom.read(bytes, secret ? { passphrase: secret } : {}).catch(error => {
+    expect(error).toMatchObject({ name: 'KeytoolError' })
+    return error.code
+  })
+}
+
+describe('files of PuTTYgen', () => {
+  test.each([
+    ['in the clear', PLAIN, undefined, LINE, COMMENT],
+    ['encrypted', SEALED, passphrase, LINE, COMMENT],
+    ['DSA', SEALED_DSA, passphrase, DSA_LINE, 'hana@dsa'],
+  ])('%s', async (_name, text, secret, line, comment) => {
+    const bytes = Buffer.from(text)
+    expect(sshcom.detect(bytes)).toBe(true)
+    const key = await sshcom.read(bytes, secret ? { passphrase: secret } : {})
+    expect(lineOf(key)).toBe(line)
+    expect(key.comment).toBe(comment)
+  })
+
+  test('what is written in the clear is the same, byte for byte', async () => {
+    const key = await sshcom.read(Buffer.from(SEALED), { passphrase })
+    expect((await sshcom.write(key)).toString()).toBe(PLAIN)
+  })
+
+  test('what they show without the passphrase', async () => {
+    expect(await sshcom.inspect(Buffer.from(SEALED))).toEqual({
+      format: 'sshcom',
+      encrypted: true,
+      cipher: '3des-cbc',
+      kdf: { name: 'md5' },
+      type: 'ssh-rsa',
+      comment: COMMENT,
+    })
+    expect(await sshcom.inspect(Buffer.from(SEALED_DSA))).toMatchObject({ type: 'ssh-dss', comment: 'hana@dsa' })
+    const plain = await sshcom.inspect(Buffer.from(PLAIN))
+    expect(plain).toMatchObject({ encrypted: false, comment: COMMENT })
+    expect(plain.public && `ssh-rsa ${plain.public.blob.toString('base64')}`).toBe(LINE)
+  })
+
+  test('no passphrase, and a wrong one', async () => {
+    await expect(sshcom.read(Buffer.from(SEALED))).rejects.toMatchObject({ code: 'secret-needed' })
+    for (const wrong of ['', 'passwörd']) {
+      await expect(sshcom.read(Buffer.from(SEALED), { passphrase: Buffer.from(wrong) })).rejects.toMatchObject({
+        code: 'secret-wrong',
+        message: 'wrong passphrase',
+        reason: expect.stringContaining('altered'),
+      })
+    }
+  })
+})
+
+describe.each(['rsa', 'dsa'])('%s', type => {
+  test.each([undefined, passphrase])('round: %s', async secret => {
+    const bytes = await sshcom.write(keyOf(type), secret ? { passphrase: secret } : {})
+    expectSame(await sshcom.read(bytes, secret ? { passphrase: secret } : {}), keyOf(type))
+    expect(await sshcom.inspect(bytes)).toMatchObject({ encrypted: secret !== undefined, comment: 'hana@läptop' })
+    const windows = Buffer.from(bytes.toString('latin1').replaceAll('\n', '\r\n'), 'latin1')
+    expectSame(await sshcom.read(windows, secret ? { passphrase: secret } : {}), keyOf(type))
+  })
+})
+
+test.each(allTypes.filter(type => !['rsa', 'dsa'].includes(type)))('%s keys have no place in it', async type => {
+  expect(sshcom.holds(keyOf(type).algorithm)).toBe(false)
+  await expect(sshcom.write(keyOf(type))).rejects.toMatchObject({
+    code: 'unsupported',
+    message: `ssh.com files can't hold ${type} keys`,
+  })
+})
+
+test('other ciphers, and an empty passphrase, are refused', async () => {
+  await expect(sshcom.write(keyOf('rsa'), { passphrase, cipher: 'aes256-ctr' })).rejects.toMatchObject({
+    code: 'unsupported',
+  })
+  await expect(sshcom.write(keyOf('rsa'), { passphrase: Buffer.alloc(0) })).rejects.toMatchObject({ code: 'usage' })
+})
+
+test('any comment comes back as it was', async () => {
+  const rsa = keyOf('rsa')
+  const text = fc.string({
+    unit: fc.constantFrom('a', ' ', '"', '\\', ': ', 'ä', '鍵', '😀', '----', '\t'),
+    maxLength: 200,
+  })
+  await fc.assert(
+    fc.asyncProperty(text, async comment => {
+      const back = await sshcom.inspect(await sshcom.write(rsa.withComment(comment), { passphrase }))
+      expect(back.comment).toBe(comment)
+    }),
+    { numRuns: 200 },
+  )
+})
+
+describe('a file that was altered', () => {
+  test('cut anywhere, it is damaged, with the offset', async () => {
+    // The very last newline carries nothing.
+    for (let cut = 0; cut < Buffer.byteLength(SEALED) - 1; cut++) {
+      const error = await sshcom.read(Buffer.from(SEALED).subarray(0, cut), { passphrase }).catch(error => error)
+      expect(error).toMatchObject({ code: 'damaged' })
+      expect(error.offset).toBeLessThanOrEqual(cut)
+    }
+  })
+
+  test.each([
+    ['encrypted', SEALED, passphrase],
+    ['in the clear', PLAIN, undefined],
+  ])(
+    '%s: any bit turned, it is refused; in the comment it may be another comment',
+    async (_name, text, secret) => {
+      const bytes = Buffer.from(text)
+      const start = bytes.indexOf('"') + 1
+      const end = bytes.indexOf('"\n')
+      for (let at = 0; at < bytes.length - 1; at++) {
+        for (let bit = 0; bit < 8; bit++) {
+          const flipped = Buffer.from(bytes)
+          flipped[at] = (flipped[at] ?? 0) ^ (1 << bit)
+          const result = await outcome(flipped, secret)
+          if (typeof result === 'string') expect(['damaged', 'secret-wrong', 'unsupported']).toContain(result)
+          else {
+            expect(at >= start && at < end).toBe(true)
+            expect(lineOf(result)).toBe(LINE)
+          }
+        }
+      }
+    },
+    60_000,
+  )
+
+  test.each([
+    ['another block after it', (text: string) => text + text, 'damaged'],
+    ['text after it', (text: string) => `${text}x`, 'damaged'],
+    ['text before it', (text: string) => `x\n${text}`, 'damaged'],
+    ['a header twice', (text: string) => text.replace('Comment', 'Comment: "a"\nComment'), 'damaged'],
+    ['a header in another case', (text: string) => text.replace('Comment', 'comment'), 'damaged'],
+    ['an unknown header', (text: string) => text.replace('Comment', 'Remark: a\nComment'), 'damaged'],
+    ['a comment without its last quote', (text: string) => text.replace('o lines"', 'o lines'), 'damaged'],
+    ['an endless header', (text: string) => text.replace('häna', `${'x'.repeat(70)}\\\n`.repeat(400)), 'damaged'],
+    ['no base64 at all', (text: string) => text.replace(/^P2[^-]*/m, ''), 'damaged'],
+    ['a vertical tab', (text: string) => text.replace('P2/', '\vP2/'), 'damaged'],
+  ])('%s: %#', async (_name, spoil, code) => {
+    expect(await outcome(Buffer.from(spoil(PLAIN)))).toBe(code)
+  })
+
+  test('headers that mean nothing are passed over', async () => {
+    const text = PLAIN.replace('Comment', 'Subject: hana\nx-made-with: \\\nlove\nComment')
+    expect(lineOf(await sshcom.read(Buffer.from(text)))).toBe(LINE)
+    const bare = PLAIN.replace(/^Comment.*\n.*"\n/m, '')
+    expect((await sshcom.read(Buffer.from(bare))).comment).toBe('')
+  })
+
+  test('numbers and lengths that lie', async () => {
+    const body = Buffer.from(PLAIN.replace(/^.*[: -].*$/gm, ''), 'base64')
+    const rebuilt = (change: (bytes: Buffer) => void) => {
+      const copy = Buffer.from(body)
+      change(copy)
+      return Buffer.from(
+        `---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\n${copy.toString('base64')}\n---- END SSH2 ENCRYPTED PRIVATE KEY ----`,
+      )
+    }
+    expect(lineOf(await sshcom.read(rebuilt(() => {})))).toBe(LINE)
+    // Every uint32 of the layout as the largest there is: total, type, cipher, sealed part, payload, first number.
+    for (const at of [4, 8, 67, 75, 79, 83]) {
+      expect(await outcome(rebuilt(bytes => void bytes.writeUInt32BE(0xffffffff, at)))).toBe('damaged')
+    }
+    expect(await outcome(rebuilt(bytes => void bytes.write('if-modn{sign{rsa-pkcs1-sha2}', 12)))).toBe('unsupported')
+    expect(await outcome(rebuilt(bytes => void bytes.write('nine', 71)))).toBe('unsupported')
+  })
+
+  test('huge files are refused at once', async () => {
+    for (const filler of ['A'.repeat(1 << 22), '\n'.repeat(1 << 22), 'x-a: b\\\n'.repeat(1 << 19)]) {
+      const text = `---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\n${filler}`
+      const start = performance.now()
+      expect(await outcome(Buffer.from(text))).toBe('damaged')
+      expect(performance.now() - start).toBeLessThan(1000)
+    }
+  })
+})
