@@ -88,6 +88,61 @@ describe('writing', () => {
     expect((await readdir(folder)).sort()).toEqual(['key', 'key.pub'])
   })
 
+  test('many together: each with its mode, in folders that are made, nothing else left there', async () => {
+    const folder = await makeTemporary()
+    await mkdir(join(folder, 'real'))
+    await symlink('real', join(folder, 'link'))
+    const names = Array.from({ length: 150 }, (_, i) => join(i % 2 ? 'link' : join('new', 'deep'), `key-${i}`))
+    await writeTogether(
+      names.map((name, i) => ({ path: join(folder, name), bytes: bytes(name), mode: i % 3 ? 0o600 : 0o644 })),
+    )
+    for (const [i, name] of names.entries()) {
+      expect(await readFile(join(folder, name), 'utf8')).toBe(name)
+      expect((await stat(join(folder, name))).mode & 0o777).toBe(i % 3 ? 0o600 : 0o644)
+    }
+    expect((await readdir(folder)).sort()).toEqual(['link', 'new', 'real'])
+    expect(await readdir(join(folder, 'real'))).toHaveLength(75)
+    expect(await readdir(join(folder, 'new', 'deep'))).toHaveLength(75)
+  })
+
+  test.each([0, 70, 149])('of many new ones none is left when one is in the way (%i)', async at => {
+    const folder = await makeTemporary()
+    await writeFile(join(folder, `key-${at}`), 'old')
+    const files = Array.from({ length: 150 }, (_, i) => ({ path: join(folder, `key-${i}`), bytes: bytes('new') }))
+    await expect(writeTogether(files)).rejects.toMatchObject({
+      code: 'exists',
+      message: expect.stringContaining(`key-${at} `),
+    })
+    expect(await readdir(folder)).toEqual([`key-${at}`])
+    expect(await readFile(join(folder, `key-${at}`), 'utf8')).toBe('old')
+  })
+
+  test('what turns out to be in the way only when names are given takes all of them back', async () => {
+    const folder = await makeTemporary()
+    const files = ['one', 'two', 'one'].map(name => ({ path: join(folder, name), bytes: bytes('new') }))
+    await expect(writeTogether(files)).rejects.toMatchObject({ code: 'exists' })
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  test('what the check of one file throws leaves every file as it was', async () => {
+    const folder = await makeTemporary()
+    await writeFile(join(folder, 'key'), 'old')
+    const seen: string[] = []
+    const check = async (written: Buffer) => {
+      seen.push(written.toString('utf8'))
+      throw new Error('not the same')
+    }
+    await expect(
+      writeTogether([
+        { path: join(folder, 'key'), bytes: bytes('new'), replace: true },
+        { path: join(folder, 'key.pub'), bytes: bytes('public'), replace: true, check },
+      ]),
+    ).rejects.toMatchObject({ name: 'KeytoolError' })
+    expect(seen).toEqual(['public'])
+    expect(await readdir(folder)).toEqual(['key'])
+    expect(await readFile(join(folder, 'key'), 'utf8')).toBe('old')
+  })
+
   test('a folder that can not be made is said, and tried once (proc takes no new names)', async () => {
     await expect(writeWhole('/proc/none/below/file', bytes('x'))).rejects.toMatchObject({ code: 'failed' })
   })

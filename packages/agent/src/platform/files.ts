@@ -1,7 +1,21 @@
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { type FileHandle, link, lstat, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises'
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fsync,
+  linkSync,
+  lstatSync,
+  openSync,
+  renameSync,
+  type Stats,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { lstat, mkdir, open, readdir, readlink, stat } from 'node:fs/promises'
 import { basename, dirname, join, parse, resolve, sep } from 'node:path'
+import { promisify } from 'node:util'
 import { KeytoolError } from '@keytool/keygen'
 
 /** Far above any key, session or known_hosts file; what is larger is not one. In bytes. */
@@ -70,6 +84,11 @@ export interface WriteOptions {
   readonly mode?: number
   /** Whether an existing file may be replaced. Default false. */
   readonly replace?: boolean
+  /**
+   * Looks at what was read back from the disk, before the file takes its name; what it throws leaves the old file where
+   * it is.
+   */
+  readonly check?: (bytes: Buffer) => Promise<void>
 }
 
 /**
@@ -81,30 +100,43 @@ export async function writeWhole(path: string, bytes: Uint8Array, options: Write
   await writeTogether([{ path, bytes, ...options }])
 }
 
+/** A file to be written. */
+export interface FileToWrite extends WriteOptions {
+  readonly path: string
+  readonly bytes: Uint8Array
+}
+
 /**
  * Writes several files that belong together. All are complete on disk before the first one takes its name, so that what
- * can go wrong has gone wrong before anything was replaced.
+ * can go wrong has gone wrong before anything was replaced. Many at once cost far less than one after the other: what is
+ * under way together, a disk syncs together.
+ *
+ * Only syncing waits for the disk, and does so in the threadpool. The rest are calls of some microseconds each; handing
+ * every one of them to another thread and back takes longer than they do.
  * @throws as {@link writeWhole}
  */
-export async function writeTogether(
-  files: readonly (WriteOptions & { path: string; bytes: Uint8Array })[],
-): Promise<void> {
+export async function writeTogether(files: readonly FileToWrite[]): Promise<void> {
   const staged: Staged[] = []
   const placed: Staged[] = []
   try {
-    for (const { path, bytes, ...options } of files) staged.push(await stage(path, bytes, options))
+    await stageAll(files, staged)
     for (const each of staged) {
-      await place(each)
+      place(each)
       placed.push(each)
     }
   } catch (error) {
     // What is new goes again; what was replaced can't come back, which is why all was ready before.
-    for (const { target, replace } of placed) if (!replace) await rm(target, { force: true })
+    for (const { target, replace } of placed) if (!replace) removeIfThere(target)
     throw error
   } finally {
-    for (const { temporary } of staged) await rm(temporary, { force: true })
+    // A failure leaves holes where a file was never ready.
+    for (const { temporary } of Object.values(staged)) removeIfThere(temporary)
   }
+  await Promise.all([...new Set(staged.map(({ target }) => dirname(target)))].map(syncFolder))
 }
+
+/** How many files are open and being synced together; any system allows far more. */
+const STAGED_AT_ONCE = 64
 
 interface Staged {
   /** As the caller named it, for errors. */
@@ -115,45 +147,76 @@ interface Staged {
   readonly replace: boolean
 }
 
+/** The folders of one call, by their names: each is looked for, and made, once. */
+type Folders = Map<string, Promise<string>>
+
+/** Fills `staged` in the order of the files. After a failure no other file is begun, and none is under way any more. */
+async function stageAll(files: readonly FileToWrite[], staged: Staged[]): Promise<void> {
+  const folders: Folders = new Map()
+  const left = eachOf(files)
+  const work = async () => {
+    // They share the generator: a failure closes it, and with it the loops of the others.
+    for (const [i, file] of left) staged[i] = await stage(file, folders)
+  }
+  const workers = Array.from({ length: Math.min(STAGED_AT_ONCE, files.length) }, work)
+  const failed = (await Promise.allSettled(workers)).find(each => each.status === 'rejected')
+  if (failed) throw failed.reason
+}
+
+function* eachOf<T>(items: readonly T[]): Generator<[number, T]> {
+  yield* items.entries()
+}
+
 async function stage(
-  path: string,
-  bytes: Uint8Array,
-  { mode = 0o600, replace = false }: WriteOptions,
+  { path, bytes, mode = 0o600, replace = false, check }: FileToWrite,
+  folders: Folders,
 ): Promise<Staged> {
   if (path === '') throw new KeytoolError('usage', 'the name of a file is empty')
-  // Without leave to replace, a link in the file's own place is in the way; those on the way there are followed.
-  const target = await (replace ? followLinks(path) : inFolder(path)).catch(error => {
+  const target = await findTarget(path, replace, folders).catch(error => {
     throw explain(error, path, 'written')
   })
   const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`)
   try {
-    await makeEach(dirname(target))
-    const there = await lstat(target).catch(() => undefined)
+    const there = lstatSync(target, { throwIfNoEntry: false })
     if (there && !replace) throw alreadyThere(path)
     if (there?.isDirectory()) throw new KeytoolError('failed', `${path} can't be written: it is a folder`)
-    const file = await open(temporary, 'wx', mode)
-    await fillAndClose(file, bytes, mode)
+    await fillNew(temporary, bytes, mode, there)
+    await check?.(await read(temporary, MAX_FILE, constants.O_RDONLY))
     return { path, target, temporary, replace }
   } catch (error) {
-    // A name too long to be written is too long to be removed, too.
-    await rm(temporary, { force: true }).catch(() => undefined)
+    removeIfThere(temporary)
     throw explain(error, path, 'written')
   }
 }
 
-async function place({ path, target, temporary, replace }: Staged): Promise<void> {
+/** Gives the file its name. In one go, so that nothing else happens between those of one call. */
+function place({ path, target, temporary, replace }: Staged): void {
   try {
-    await (replace ? rename(temporary, target) : moveToNew(temporary, target))
-    await syncFolder(dirname(target))
+    if (replace) renameSync(temporary, target)
+    else moveToNew(temporary, target)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw alreadyThere(path, error)
     throw explain(error, path, 'written')
   }
 }
 
-async function inFolder(path: string): Promise<string> {
-  const folder = await followLinks(dirname(resolve(path)), true)
-  return join(folder, basename(path))
+/** Where the file goes. The folder it is to be in is there afterwards. */
+async function findTarget(path: string, replace: boolean, folders: Folders): Promise<string> {
+  const named = dirname(resolve(path))
+  const folder = folders.get(named) ?? followAndMake(named)
+  folders.set(named, folder)
+  const target = join(await folder, basename(resolve(path)))
+  // Without leave to replace, a link in the file's own place is in the way; those on the way there are followed.
+  if (!replace || !lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink()) return target
+  const end = await followLinks(path)
+  await makeEach(dirname(end))
+  return end
+}
+
+async function followAndMake(path: string): Promise<string> {
+  const folder = await followLinks(path, true)
+  await makeEach(folder)
+  return folder
 }
 
 /**
@@ -233,28 +296,42 @@ export async function listFolder(path: string): Promise<string[]> {
 }
 
 /** Gives the file its name unless something has it: link refuses that in one step, where rename would not. */
-async function moveToNew(temporary: string, target: string): Promise<void> {
+function moveToNew(temporary: string, target: string): void {
   try {
-    await link(temporary, target)
+    linkSync(temporary, target)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === undefined || !noLinks.has(code)) throw error
     // A file system without links (FAT, some network ones): the name is taken first, and then replaced.
-    await (await open(target, 'wx')).close()
-    await rename(temporary, target)
+    closeSync(openSync(target, 'wx'))
+    renameSync(temporary, target)
   }
 }
 
 const noLinks: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
 
-async function fillAndClose(file: FileHandle, bytes: Uint8Array, mode: number): Promise<void> {
+const syncToDisk = promisify(fsync)
+
+async function fillNew(path: string, bytes: Uint8Array, mode: number, old: Stats | undefined): Promise<void> {
+  const file = openSync(path, 'wx', mode)
   try {
+    // What root replaces still belongs to whose it was.
+    if (old && process.getuid?.() === 0) fchownSync(file, old.uid, old.gid)
     // The umask may have taken bits away; a public key should be 0644 all the same.
-    await file.chmod(mode)
-    await file.writeFile(bytes)
-    await file.sync()
+    fchmodSync(file, mode)
+    writeFileSync(file, bytes)
+    await syncToDisk(file)
   } finally {
-    await file.close()
+    closeSync(file)
+  }
+}
+
+/** Removes a file that may never have come to be. Where that fails, it must not hide what failed before. */
+function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // It is gone already, or whatever kept it from being written keeps it from being removed.
   }
 }
 
