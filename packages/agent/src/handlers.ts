@@ -1,4 +1,4 @@
-import { PrivateKey } from '@keytool/keygen'
+import { KeytoolError, PrivateKey } from '@keytool/keygen'
 import type { Agent } from './agent.js'
 import { decodeMessage, encodeMessage, isTooLong } from './protocol/codec.js'
 import type { KeyParts } from './protocol/fields.js'
@@ -24,7 +24,7 @@ const handlers: Handlers = {
   sign: (agent, { key, data, flags }) =>
     agent.sign(key, data, flags).then(signature => encodeMessage(replies.signature, { signature })),
   async add(agent, { key, comment }) {
-    await agent.add(openKey(key, comment))
+    await agent.add(await openKey(key, comment))
     return SUCCESS
   },
   remove: (agent, { key }) => agent.remove(key).then(() => SUCCESS),
@@ -34,15 +34,29 @@ const handlers: Handlers = {
 }
 
 /** The parts are views of the message, which is cleared afterwards; the key gets its own. */
-function openKey({ algorithm, parts }: KeyParts, comment: string): PrivateKey {
+async function openKey({ algorithm, parts }: KeyParts, comment: string): Promise<PrivateKey> {
   const own = Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, Buffer.from(part)]))
   try {
-    return PrivateKey.fromParts(algorithm, own, comment)
+    const key = await PrivateKey.fromParts(algorithm, own, comment, 'quick')
+    if (!algorithm.signer) {
+      throw new KeytoolError(
+        'unsupported',
+        `${algorithm.type} keys need their device, which this agent does not speak to`,
+      )
+    }
+    // What the quick look leaves open shows in what it signs: RSA with factors that are no primes signs nonsense.
+    if (!(await key.publicKey.verify(PROBE, await key.sign(PROBE)))) {
+      throw new KeytoolError('damaged', 'what the key signs does not verify')
+    }
+    return key
   } catch (error) {
     for (const part of Object.values(own)) part.fill(0)
     throw error
   }
 }
+
+/** Is no request that anybody would want signed. */
+const PROBE = Buffer.from('keytool: a probe')
 
 const REFUSED: Treatment = { alone: false, answer: () => FAILURE }
 const REFUSED_SECRET: Treatment = {

@@ -164,9 +164,9 @@ async function passRest(wait: Promise<void>, rest: readonly Gate[], use: Use): P
   for (const gate of rest) await gate.pass(use)
 }
 
-/** Signs in a thread, as `PrivateKey.sign` does for the types that choose among hashes. */
+/** Signs in a thread. */
 function isSlow(key: PrivateKey): boolean {
-  return key.algorithm.schemes.length > 1
+  return key.algorithm.slow === true
 }
 
 function nameOf(blob: Buffer): string {

@@ -51,7 +51,7 @@ test('every method, against a ring', async () => {
   await client.add(key)
   expect(await client.list()).toEqual([{ blob, comment: 'mine' }])
   const signature = await client.sign(blob, Buffer.from('d'), 0)
-  expect(PublicKey.fromBlob(blob).verify(Buffer.from('d'), signature)).toBe(true)
+  expect(await PublicKey.fromBlob(blob).verify(Buffer.from('d'), signature)).toBe(true)
   await client.lock(Buffer.from('p'))
   expect(await client.list()).toEqual([])
   await expect(client.unlock(Buffer.from('q'))).rejects.toMatchObject({ code: 'refused' })
@@ -95,12 +95,12 @@ test('signers sign with the hash that is asked for, and with the best one otherw
   const schemes = await Promise.all(
     [{}, { hash: 'sha512' as const }, { hash: 'sha256' as const }, { hash: 'sha1' as const }].map(async options => {
       const signature = await rsa.sign(data, options)
-      expect(rsa.publicKey.verify(data, signature)).toBe(true)
+      expect(await rsa.publicKey.verify(data, signature)).toBe(true)
       return signature.scheme
     }),
   )
   expect(schemes).toEqual(['rsa-sha2-512', 'rsa-sha2-512', 'rsa-sha2-256', 'ssh-rsa'])
-  expect(ecdsa.publicKey.verify(data, await ecdsa.sign(data))).toBe(true)
+  expect(await ecdsa.publicKey.verify(data, await ecdsa.sign(data))).toBe(true)
 })
 
 test('identities of unknown types are listed but are no signers', async () => {

@@ -107,7 +107,7 @@ test.each(['ed25519', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'rsa'])(
     const { identities } = decodeMessage(replies.identities, (await client.reply()) ?? Buffer.alloc(0))
     expect(identities).toEqual([{ blob: key.publicKey.blob, comment: 'mine' }])
     const { signature } = decodeMessage(replies.signature, (await client.reply()) ?? Buffer.alloc(0))
-    expect(key.publicKey.verify(Buffer.from('data'), signature)).toBe(true)
+    expect(await key.publicKey.verify(Buffer.from('data'), signature)).toBe(true)
     client.send(ask('remove', { key: key.publicKey.blob }), ask('remove', { key: key.publicKey.blob }), LIST)
     expect(await client.numbers(3)).toEqual([SUCCESS, FAILURE, IDENTITIES])
   },
@@ -241,7 +241,7 @@ test('real RSA: signatures come back in order among quick answers, each over its
   for (const i of order) {
     const body = (await client.reply()) ?? Buffer.alloc(0)
     const signature = decodeSignature(body.subarray(5))
-    expect(publicKeys[i % 2]?.verify(Buffer.from(`data ${i}`), signature)).toBe(true)
+    expect(await publicKeys[i % 2]?.verify(Buffer.from(`data ${i}`), signature)).toBe(true)
   }
 })
 

@@ -1,6 +1,7 @@
 import {
   type Algorithm,
   algorithmNamed,
+  decodeSignature,
   encodeSignature,
   type Field,
   KeytoolError,
@@ -30,12 +31,7 @@ export const keyParts: Field<KeyParts> = {
 
 /** A signature in a string of its own (RFC 4253 section 6.6). */
 export const signature: Field<Signature> = {
-  read(r) {
-    const inner = r.nested()
-    const value = { scheme: inner.text(MAX_NAME), blob: inner.string() }
-    inner.end()
-    return value
-  },
+  read: r => decodeSignature(r.string()),
   write: (w, value) => void w.string(encodeSignature(value)),
 }
 

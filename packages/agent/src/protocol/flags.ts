@@ -1,4 +1,4 @@
-import type { Algorithm, SignatureHash } from '@keytool/keygen'
+import type { PublicAlgorithm, SignatureHash } from '@keytool/keygen'
 
 /** Flags of a sign request, best hash last (RFC 9987 section 5.3). Where both are set the first counts, as in OpenSSH. */
 const hashFlags: readonly { readonly flag: number; readonly hash: SignatureHash }[] = [
@@ -12,7 +12,7 @@ export function hashOfFlags(flags: number): SignatureHash {
 }
 
 /** The flags that ask for this hash. A type without a choice has none; without a hash the type's best is asked for. */
-export function flagsOf(algorithm: Algorithm, hash?: SignatureHash): number {
+export function flagsOf(algorithm: PublicAlgorithm, hash?: SignatureHash): number {
   const [best, ...others] = algorithm.schemes
   if (others.length === 0) return 0
   return hashFlags.find(row => row.hash === (hash ?? best?.hash))?.flag ?? 0
