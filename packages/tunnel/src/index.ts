@@ -14,24 +14,17 @@ export {
   parseForward,
 } from './forwards/spec.js'
 export { hideName, matchesHost, matchesPattern, nameOfHost } from './known-hosts/match.js'
-export { type Entry, type Hosts, type Marker, parseKnownHosts } from './known-hosts/parse.js'
 export { KnownHosts, type KnownHostsOptions, type Lookup, type Place } from './known-hosts/store.js'
 export { findPortOwner, type PortOwner } from './platform/port-owner.js'
+export { findLines, formatAuthorizedKey } from './servers/authorized-keys.js'
 export {
-  type AuthorizedKey,
-  appendLine,
-  findKey,
-  formatAuthorizedKey,
-  parseAuthorizedKeys,
-} from './servers/authorized-keys.js'
-export {
+  fetchAuthorizedKeys,
   type InstallOptions,
   type InstallResult,
   installPublicKey,
-  readAuthorizedKeys,
   verifyKeyAlone,
 } from './servers/install.js'
-export { checkKeyOptions, parseKeyOptions } from './servers/key-options.js'
+export { checkKeyOptions } from './servers/key-options.js'
 export { checkSession, checkSessionName, type Session } from './sessions/schema.js'
 export { type SessionList, SessionStore } from './sessions/store.js'
 export { checkHost, checkPort, checkUser, parseTarget, type Target } from './sessions/target.js'

@@ -5,7 +5,6 @@ import { generate, type PublicKey } from '@keytool/keygen'
 import { verifyHost } from '../src/connection/hostkeys.js'
 import { appendLineToOwn } from '../src/known-hosts/append.js'
 import { matchesPattern, nameOfHost } from '../src/known-hosts/match.js'
-import { parseKnownHosts } from '../src/known-hosts/parse.js'
 import { KnownHosts } from '../src/known-hosts/store.js'
 
 // Made with: printf 'mail.example %s\n[mail.example]:2222 %s\n' "$KEY" "$KEY" >f; ssh-keygen -H -f f  (OpenSSH 9.2)
@@ -69,6 +68,21 @@ describe('a line', () => {
     ['with a marker nobody knows', () => line('*', key, '@maybe'), 'unknown'],
     ['whose key says another type', () => line('mail.example', key).replace('ssh-ed25519', 'ssh-rsa'), 'unknown'],
     ['cut short', () => line('mail.example', key).slice(0, 40), 'unknown'],
+    [
+      'whose key says a type nobody knows',
+      () => 'mail.example ssh-new@example AAAAD3NzaC1uZXdAZXhhbXBsZQ==',
+      'changed',
+    ],
+    [
+      'whose key is damaged, but says its type',
+      () => 'mail.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAAA==',
+      'changed',
+    ],
+    ['whose base64 lacks its end', () => line('mail.example', rsa).replace(/=+$/, '').slice(0, -1), 'unknown'],
+    ['hidden, with bits too many', () => line(need(HASHED[0]).replace(/M0=$/, 'M1='), other), 'unknown'],
+    ['hidden, with more behind it', () => line(`${HASHED[0]}|`, other), 'unknown'],
+    ['in a long list, revoked', () => line(`${'a,'.repeat(10_000)}mail.example`, key, '@revoked'), 'revoked'],
+    ['with two markers', () => line('mail.example', key, '@revoked', '@revoked'), 'unknown'],
     ['without an end', () => `junk\n\n${line('mail.example', key)}`, 'known'],
   ])('%s', async (_what, content, state) => {
     expect(await stateOf(content())).toBe(state)
@@ -125,6 +139,15 @@ describe('writing', () => {
     const text = await readFile(file, 'utf8')
     expect(text).not.toContain('new.example')
     expect((await open().lookup('new.example', 2222, need(key).blob)).state).toBe('known')
+  })
+
+  test('a name in any letters is written in UTF-8, as ssh compares it', async () => {
+    // Cut to bytes, these letters would be a newline and a space.
+    const name = 'münchen\u0a0a\u0a20.example'
+    await writeFile(file, '')
+    await remember(name)
+    expect(await readFile(file, 'utf8')).toBe(`${line(`[${name}]:2222`, key)}\n`)
+    expect((await open().lookup(name, 2222, need(key).blob)).state).toBe('known')
   })
 
   test('a new file is the user’s own, and a link stays a link', async () => {
@@ -218,5 +241,4 @@ test('a pattern full of stars takes no time', () => {
 test('names', () => {
   expect(nameOfHost('Mail.Example', 22)).toBe('mail.example')
   expect(nameOfHost('::1', 2222)).toBe('[::1]:2222')
-  expect(parseKnownHosts(`${line('a', key)} the comment here`)[0]?.comment).toBe('the comment here')
 })

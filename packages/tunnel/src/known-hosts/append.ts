@@ -9,7 +9,7 @@ const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | (const
 /**
  * Adds a line at the end of a file of the user's, in one write, as ssh does: lines that other programs add at the same
  * time stay. A new file is 0600.
- * @param line without its newline, as latin1
+ * @param line without its newline
  * @throws KeytoolError `refused` for what is no plain file or is another user's, `failed` when it can't be written
  */
 export async function appendLineToOwn(path: string, line: string): Promise<void> {
@@ -19,7 +19,7 @@ export async function appendLineToOwn(path: string, line: string): Promise<void>
   })
   try {
     const { size } = await checkOwn(file, path)
-    const bytes = Buffer.from(`${(await lacksEnd(file, size)) ? '\n' : ''}${line}\n`, 'latin1')
+    const bytes = Buffer.from(`${(await lacksEnd(file, size)) ? '\n' : ''}${line}\n`)
     const { bytesWritten } = await file.write(bytes)
     if (bytesWritten < bytes.length) throw new KeytoolError('failed', `${path} can't be written: the disk is full`)
     await file.sync()

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import type { Hosts } from './parse.js'
+import type { Hosts } from '@keytool/keygen'
 
 /** How a host stands in known_hosts: in small letters, with its port in brackets unless it is 22. */
 export function nameOfHost(host: string, port: number): string {

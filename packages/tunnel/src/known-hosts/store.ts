@@ -1,9 +1,18 @@
 import { join } from 'node:path'
 import { readIfThere } from '@keytool/agent/platform'
-import { fingerprint, isPlain, KeytoolError } from '@keytool/keygen'
+import {
+  fingerprint,
+  type HostMarker,
+  type Hosts,
+  isKeytoolError,
+  isPlain,
+  KeytoolError,
+  type KnownHostLine,
+  readKnownHosts,
+  typeOfBlob,
+} from '@keytool/keygen'
 import { appendLineToOwn } from './append.js'
 import { hideName, matchesHost, nameOfHost } from './match.js'
-import { type Entry, parseKnownHosts, typeOfBlob } from './parse.js'
 
 /** Where an entry stands. */
 export interface Place {
@@ -32,7 +41,15 @@ export interface KnownHostsOptions {
   readonly systemFiles?: readonly string[]
 }
 
-type Placed = Entry & { readonly file: string }
+/** A line that says something about a key, whether that is of a type we know or not. */
+interface Entry {
+  readonly file: string
+  readonly line: number
+  readonly marker: HostMarker | undefined
+  readonly hosts: Hosts
+  readonly keyType: string
+  readonly blob: Buffer
+}
 
 /** The hosts' keys, where OpenSSH keeps them. Files are read anew each time: other programs write them too. */
 export class KnownHosts {
@@ -89,28 +106,33 @@ export class KnownHosts {
     }
     await inTurn(async () => {
       if ((await this.lookup(host, port, blob)).state === 'known') return
-      const old = (await readIfThere(path)) ?? Buffer.alloc(0)
-      const hides = parseKnownHosts(old.toString('latin1')).some(({ hosts }) => 'hash' in hosts)
+      const hides = (await this.#readFile(path)).some(({ hosts }) => 'hash' in hosts)
       await appendLineToOwn(path, `${hides ? hideName(name) : name} ${keyType} ${blob.toString('base64')}`)
     })
   }
 
-  async #read(): Promise<Placed[]> {
+  async #read(): Promise<Entry[]> {
     const files = [...this.#files, ...this.#systemFiles]
-    const contents = await Promise.all(files.map(async file => ({ file, bytes: await readIfThere(file) })))
-    return contents.flatMap(({ file, bytes }) => {
-      if (!bytes) return []
-      if (bytes.includes(0)) {
-        throw new KeytoolError('damaged', `${this.#shorten(file)} is not text`, {
-          reason: 'it holds NUL bytes, as files saved in UTF-16 do',
-          hint: 'save it as UTF-8',
-        })
-      }
-      return parseKnownHosts(bytes.toString('latin1')).map(entry => ({ ...entry, file }))
-    })
+    return (await Promise.all(files.map(file => this.#readFile(file)))).flat()
   }
 
-  #place(entry: Placed): Place {
+  /** Lines that can't be understood are passed over; ssh does the same. */
+  async #readFile(file: string): Promise<Entry[]> {
+    const bytes = await readIfThere(file)
+    if (!bytes) return []
+    try {
+      return readKnownHosts(bytes, { blobsOnly: true }).flatMap(line => entryOf(file, line) ?? [])
+    } catch (cause) {
+      if (!isKeytoolError(cause)) throw cause
+      throw new KeytoolError('damaged', `${this.#shorten(file)} is not text`, {
+        reason: 'it holds NUL bytes, as files saved in UTF-16 do',
+        hint: 'save it as UTF-8',
+        cause,
+      })
+    }
+  }
+
+  #place(entry: Entry): Place {
     return { file: this.#shorten(entry.file), line: entry.line }
   }
 
@@ -119,12 +141,17 @@ export class KnownHosts {
   }
 }
 
-function matching(entries: readonly Placed[], host: string, port: number): Placed[] {
+function entryOf(file: string, { line, marker, hosts, blob }: KnownHostLine): Entry | undefined {
+  const keyType = blob && typeOfBlob(blob)
+  return blob && hosts && keyType !== undefined ? { file, line, marker, hosts, keyType, blob } : undefined
+}
+
+function matching(entries: readonly Entry[], host: string, port: number): Entry[] {
   const name = nameOfHost(host, port)
   return entries.filter(entry => matchesHost(entry.hosts, name))
 }
 
-function namesOf(entries: readonly Placed[], blob: Buffer): string[] {
+function namesOf(entries: readonly Entry[], blob: Buffer): string[] {
   return entries
     .filter(entry => entry.marker === undefined && entry.blob.equals(blob))
     .flatMap(({ hosts }) => ('patterns' in hosts ? hosts.patterns : []))

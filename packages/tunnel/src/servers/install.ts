@@ -1,8 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { isKeytoolError, KeytoolError, type PublicKey, type Signer, showForeign } from '@keytool/keygen'
+import {
+  type AuthorizedKeyLine,
+  isKeytoolError,
+  KeytoolError,
+  type PublicKey,
+  type Signer,
+  showForeign,
+} from '@keytool/keygen'
 import { type ConnectOptions, connect } from '../connection/connect.js'
 import type { Connection, ExecResult } from '../connection/connection.js'
-import { type AuthorizedKey, findKey, findLines, formatAuthorizedKey } from './authorized-keys.js'
+import { findLines, formatAuthorizedKey } from './authorized-keys.js'
 import { checkKeyOptions, meanTheSame } from './key-options.js'
 import { AUTHORIZED_KEYS, appendScript, failures, readScript } from './scripts.js'
 
@@ -38,12 +45,12 @@ export async function installPublicKey(
 ): Promise<InstallResult> {
   const path = `~/${AUTHORIZED_KEYS}`
   const line = formatAuthorizedKey(publicKey, options.options === undefined ? '' : checkKeyOptions(options.options))
-  const lines = findLines(await readAuthorizedKeys(connection), publicKey)
+  const lines = findLines(await fetchAuthorizedKeys(connection), publicKey)
   if (options.options !== undefined) refuseOtherOptions(lines, options.options)
   if (lines[0]) return { state: 'present', path, line: lines[0].line }
   if (options.dryRun) return { state: 'would-add', path }
   await runScript(connection, appendScript, line)
-  const after = findKey(await readAuthorizedKeys(connection), publicKey)
+  const [after] = findLines(await fetchAuthorizedKeys(connection), publicKey)
   if (after) return { state: 'added', path, line: after.line }
   throw new KeytoolError('failed', `the key was written to ${path}, but is not found there`, {
     hint: 'look whether the disk is full, or the file is kept by another program',
@@ -54,7 +61,7 @@ export async function installPublicKey(
  * The user's authorized_keys as it stands on the server; empty when there is none.
  * @throws as {@link installPublicKey}
  */
-export async function readAuthorizedKeys(connection: Pick<Connection, 'exec'>): Promise<Buffer> {
+export async function fetchAuthorizedKeys(connection: Pick<Connection, 'exec'>): Promise<Buffer> {
   const { marker, output } = await runScript(connection, readScript)
   const none = output.indexOf(`${marker} none\n`)
   if (none !== -1) return Buffer.alloc(0)
@@ -80,7 +87,7 @@ export async function verifyKeyAlone(
 }
 
 /** Every line that holds the key lets it in: one with other options would undo those asked for. */
-function refuseOtherOptions(lines: readonly AuthorizedKey[], asked: string): void {
+function refuseOtherOptions(lines: readonly AuthorizedKeyLine[], asked: string): void {
   const other = lines.find(({ options }) => !meanTheSame(options, asked))
   if (!other) return
   const there = other.options === '' ? 'without options' : `with ${showForeign(other.options)}`
