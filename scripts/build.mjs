@@ -8,8 +8,23 @@ const out = 'packages/cli/dist'
 /** Built beside it and then moved: whoever runs the program meanwhile finds the old one whole. */
 const fresh = `${out}.new`
 
-/** Libraries that cost much to load, by the name they are imported by. */
-const heavy = ['ssh2', 'inquirer']
+/** Parts that cost much to load: the file each becomes, and what of which modules is in it. */
+const heavy = {
+  ssh2: { ssh2: 'default' },
+  sshpk: { sshpk: 'default' },
+  mldsa: { '@noble/post-quantum/ml-dsa.js': 'ml_dsa44' },
+  inquirer: {
+    inquirer: 'default',
+    '@inquirer/core': 'createPrompt, isEnterKey, makeTheme, useEffect, useKeypress, usePrefix, useState',
+  },
+  // Three files: keys that somebody presses are looked at between one and the next.
+  zxcvbn: { '@zxcvbn-ts/core': 'ZxcvbnFactory' },
+  'zxcvbn-common': { '@zxcvbn-ts/language-common': 'adjacencyGraphs, dictionary' },
+  'zxcvbn-english': { '@zxcvbn-ts/language-en': 'dictionary' },
+  words: { '@scure/bip39/wordlists/english.js': 'wordlist' },
+}
+/** Parts of ours in packages/keygen/src/check that are files of their own, too: some hundred KB that few commands look at. */
+const apart = ['debian', 'debian-rsa-2048', 'debian-dsa-1024']
 /** Native or self-contained parts that npm installs beside the program. */
 const external = ['@node-rs/argon2', 'hash-wasm', 'cpu-features', '*.node']
 
@@ -24,13 +39,23 @@ const common = {
   logLevel: 'warning',
   // Half the text to parse is some milliseconds of every start.
   minify: true,
+  // import() of a CommonJS file costs twice what require() does: node looks for its names first.
+  supported: { 'dynamic-import': false },
 }
 
 const besideUs = {
   name: 'parts that are files of their own',
   setup(builder) {
     const outside = path => ({ path, external: true })
-    builder.onResolve({ filter: new RegExp(`^(${heavy.join('|')})$`) }, ({ path }) => outside(`./vendor/${path}.cjs`))
+    for (const [file, modules] of Object.entries(heavy)) {
+      const filter = new RegExp(`^(${Object.keys(modules).join('|')})$`)
+      builder.onResolve({ filter }, () => outside(`./vendor/${file}.cjs`))
+    }
+    builder.onResolve({ filter: new RegExp(`/(${apart.join('|')})\\.js$`) }, ({ path, kind, importer }) => {
+      if (kind !== 'dynamic-import') return undefined
+      const folder = importer.includes('/check/debian') ? '.' : './vendor'
+      return outside(`${folder}/${path.replace(/.*\//, '').replace('.js', '.cjs')}`)
+    })
     builder.onResolve({ filter: /^(\.\.?\/)+online\.js$/ }, () => outside('./online.cjs'))
   },
 }
@@ -63,21 +88,31 @@ async function thirdParties() {
   for (const name of [...bundled].sort()) {
     const folder = `node_modules/${name}`
     const { version, license } = JSON.parse(await readFile(`${folder}/package.json`, 'utf8'))
-    const file = (await readdir(folder)).find(each => /^licen[cs]e/i.test(each))
-    const text = file ? (await readFile(`${folder}/${file}`, 'utf8')).trim() : ''
-    parts.push(`${name} ${version} (${license})\n\n${text}\n`)
+    const files = (await readdir(folder)).filter(each => /^(licen[cs]e|notice)/i.test(each))
+    const texts = await Promise.all(files.map(file => readFile(`${folder}/${file}`, 'utf8')))
+    parts.push(`${name} ${version} (${license})\n\n${texts.map(text => text.trim()).join('\n\n')}\n`)
   }
   return parts.join(`\n${'-'.repeat(80)}\n\n`)
 }
 
 await rm(fresh, { recursive: true, force: true })
 
-for (const name of heavy) {
+for (const [file, modules] of Object.entries(heavy)) {
+  const contents = Object.entries(modules).map(([name, names]) => `export { ${names} } from '${name}'`)
+  // What node gives as the default import of a CommonJS file is all that the file exports.
+  const withDefault = 'module.exports = Object.assign(module.exports.default, module.exports)'
   await bundle({
-    stdin: { contents: `export { default } from '${name}'`, resolveDir: 'packages/cli' },
-    outfile: `${fresh}/vendor/${name}.cjs`,
-    // What node gives as the default import of a CommonJS file is all that the file exports.
-    footer: { js: 'module.exports = module.exports.default' },
+    stdin: { contents: contents.join('\n'), resolveDir: 'packages/cli' },
+    outfile: `${fresh}/vendor/${file}.cjs`,
+    ...(Object.values(modules).includes('default') && { footer: { js: withDefault } }),
+  })
+}
+
+for (const file of apart) {
+  await bundle({
+    entryPoints: [`packages/keygen/src/check/${file}.ts`],
+    outfile: `${fresh}/vendor/${file}.cjs`,
+    plugins: [besideUs],
   })
 }
 

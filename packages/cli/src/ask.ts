@@ -1,6 +1,7 @@
 import { readWhole } from '@keytool/agent/platform'
 import { KeytoolError, showForeign } from '@keytool/keygen'
 import type { Context } from './context.js'
+import type { Strength } from './passphrase/strength.js'
 
 /** A passphrase is shorter than this, in bytes; what is longer is another file. */
 const MAX_SECRET = 64 * 1024
@@ -48,11 +49,45 @@ export async function askSecret(prompt: string, hint: string, context: Context, 
     })
   }
   const answer = await prompted<string>(
-    mayShow ? { type: 'input', message: safe } : { type: 'password', message: safe, mask: '•', toggleMask: false },
+    mayShow
+      ? { type: 'input', message: safe }
+      : { type: 'passphrase', message: safe, columns: () => process.stderr.columns },
     context,
   )
   return Buffer.from(answer, 'utf8')
 }
+
+/**
+ * Asks for a secret that is being chosen: like {@link askSecret}, with a word beside the input that says how strong it is.
+ * @param known words that a guesser would try first: the user's name, the file's
+ */
+export async function askNewSecret(
+  prompt: string,
+  hint: string,
+  context: Context,
+  known: readonly string[] | 'unrated',
+): Promise<Buffer> {
+  if (askpassProgram(context) || !hasTerminal(context)) return askSecret(prompt, hint, context)
+  const { say } = context
+  const { labelColours, rateStrength } = await loadHelp()
+  const answer = await prompted<string>(
+    {
+      type: 'passphrase',
+      message: showForeign(prompt),
+      ...(known !== 'unrated' && { rate: (typed: string) => rateStrength(typed, known) }),
+      show: ({ label }: Strength) => say.paint(labelColours[label], label, process.stderr),
+      columns: () => process.stderr.columns,
+    },
+    context,
+  )
+  return Buffer.from(answer, 'utf8')
+}
+
+/** What only those who choose a passphrase on a terminal pay for. */
+const loadHelp = async () => ({
+  ...(await import('./passphrase/strength.js')),
+  ...(await import('./passphrase/prompt.js')),
+})
 
 /** A question, mostly with a default that is right for most. Asked on the terminal only. */
 export async function askText(message: string, context: Context, fallback?: string): Promise<string> {
@@ -64,9 +99,9 @@ export async function askText(message: string, context: Context, fallback?: stri
   return prompted<string>(question, context)
 }
 
-/** Yes or no. Enter alone means no. */
-export async function askYes(message: string, context: Context): Promise<boolean> {
-  return prompted<boolean>({ type: 'confirm', message: showForeign(message), default: false }, context)
+/** Yes or no. Enter alone means `fallback`. */
+export async function askYes(message: string, context: Context, fallback = false): Promise<boolean> {
+  return prompted<boolean>({ type: 'confirm', message: showForeign(message), default: fallback }, context)
 }
 
 /** One of several. */
@@ -92,6 +127,9 @@ async function prompted<T>(question: Record<string, unknown>, { say, stdin }: Co
   const noticeEnd = () => setImmediate(() => ended.abort())
   for (const event of endings) stdin.on(event, noticeEnd)
   const ask = inquirer.createPromptModule({ output: process.stderr, signal: ended.signal })
+  if (question['type'] === 'passphrase') {
+    ask.registerPrompt('passphrase', (await (await loadHelp()).makePassphrasePrompt()) as never)
+  }
   try {
     const { answer } = await ask([{ name: 'answer', theme: { prefix: '?' }, ...question }] as never)
     return answer as T

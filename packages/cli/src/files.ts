@@ -1,17 +1,25 @@
-import { access } from 'node:fs/promises'
+import { access, stat } from 'node:fs/promises'
 import { readPlain, readWhole } from '@keytool/agent/platform'
 import {
+  defaultLimits,
   detectPrivate,
   type ErrorCode,
+  type Inspected,
   inspectKeys,
   isKeytoolError,
+  type KeyFacts,
+  type KeyFormat,
   KeytoolError,
+  noLimits,
   type PrivateKey,
   type PublicKey,
   readPublicLines,
+  type WritableFormat,
+  writable,
 } from '@keytool/keygen'
 import { askSecret, hasTerminal, readSecretFile, triesLeft } from './ask.js'
 import type { Context } from './context.js'
+import { describeForm, otherForms } from './passphrase/forms.js'
 import { describeProtection } from './protection.js'
 
 /** How often a passphrase may be tried at a prompt. */
@@ -24,7 +32,7 @@ export async function withFile<T>(path: string, work: (bytes: Buffer) => T | Pro
 }
 
 /** Runs `work`, which reads the bytes of a file: an error that speaks of bytes gets the file's name. */
-async function naming<T>(path: string, work: () => T | Promise<T>): Promise<T> {
+export async function naming<T>(path: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
@@ -38,12 +46,16 @@ const speaksOfBytes: ReadonlySet<ErrorCode> = new Set(['damaged', 'unsupported',
 
 export interface Unlocking {
   readonly passphraseFile?: string
+  /** Whether the file's KDF may cost whatever it asks for. */
+  readonly anyCost?: boolean
 }
 
-/** A key, and the passphrase that opened its file where there was one. */
-export interface Opened {
+/** A key, the passphrase that opened its file where there was one, and what the file is. */
+export interface Opened<F extends KeyFormat = KeyFormat> {
   readonly key: PrivateKey
   readonly passphrase?: Buffer
+  readonly format: F
+  readonly facts: KeyFacts
 }
 
 /** A private key from a file of any format, its passphrase taken from where cli.md says, asked for up to three times. */
@@ -51,20 +63,74 @@ export async function openKey(path: string, unlocking: Unlocking, context: Conte
   const bytes = await readWhole(path)
   // A public or foreign file says so before anybody is asked for a passphrase.
   const format = await naming(path, () => detectPrivate(bytes))
+  return openAs(format, path, bytes, unlocking, context)
+}
+
+/** Like {@link openKey}, for a file that is to be written anew in its own format: one that can't be says so first. */
+export async function openToRewrite(
+  path: string,
+  unlocking: Unlocking,
+  context: Context,
+): Promise<Opened<WritableFormat>> {
+  const bytes = await readWhole(path)
+  const format = await naming(path, () => writable(detectPrivate(bytes)))
+  return openAs(format, path, bytes, unlocking, context)
+}
+
+async function openAs<F extends KeyFormat>(
+  format: F,
+  path: string,
+  bytes: Buffer,
+  unlocking: Unlocking,
+  context: Context,
+): Promise<Opened<F>> {
+  const limits = unlocking.anyCost ? noLimits : defaultLimits
   const facts = await naming(path, () => format.inspect(bytes))
-  if (!facts.encrypted) return { key: await naming(path, () => format.read(bytes)) }
+  if (!facts.encrypted) return { key: await naming(path, () => format.read(bytes, { limits })), format, facts }
   const tries = unlocking.passphraseFile === undefined && hasTerminal(context) ? TRIES : 1
   for (let left = tries - 1; ; left--) {
     const passphrase = await passphraseFor(path, unlocking, context)
+    const read = (secret: Buffer) => naming(path, () => format.read(bytes, { passphrase: secret, limits }))
     try {
-      return { key: await naming(path, () => format.read(bytes, { passphrase })), passphrase }
+      return { key: await read(passphrase), passphrase, format, facts }
     } catch (error) {
-      passphrase.fill(0)
       if (!isKeytoolError(error) || error.code !== 'secret-wrong') throw error
-      if (left === 0) throw wrongPassphrase(path, `${format.title}, ${describeProtection(facts)}`, error)
+      const other = await findOtherForm(passphrase, read)
+      passphrase.fill(0)
+      const what = `${format.title}, ${describeProtection(facts)}`
+      if (other && !hasTerminal(context)) throw otherForm(path, other.passphrase, error)
+      if (other) {
+        // Whoever types can't choose the form their keyboard gives; they meant what opens the file.
+        context.say.prompt(`${context.say.path(path)} ${describeForm(other.passphrase)}`)
+        return { ...other, format, facts }
+      }
+      if (left === 0) throw wrongPassphrase(path, what, error)
       context.say.prompt(`wrong passphrase, ${triesLeft(left)}`)
     }
   }
+}
+
+/** What the same letters in their other Unicode form open, if anything. */
+async function findOtherForm(
+  passphrase: Buffer,
+  read: (passphrase: Buffer) => Promise<PrivateKey>,
+): Promise<{ key: PrivateKey; passphrase: Buffer } | undefined> {
+  for (const form of otherForms(passphrase)) {
+    const key = await read(form).catch(() => undefined)
+    if (key) return { key, passphrase: form }
+    form.fill(0)
+  }
+  return undefined
+}
+
+function otherForm(path: string, form: Buffer, cause: KeytoolError): KeytoolError {
+  const reason = `the file ${describeForm(form)}; nothing was changed`
+  form.fill(0)
+  return new KeytoolError('secret-wrong', `wrong passphrase for ${path}`, {
+    reason,
+    hint: 'type it at a terminal, or write it in that form into the passphrase file',
+    cause,
+  })
 }
 
 function passphraseFor(path: string, { passphraseFile }: Unlocking, context: Context): Promise<Buffer> {
@@ -84,11 +150,37 @@ function wrongPassphrase(path: string, what: string, cause: KeytoolError): Keyto
 /** The public half of a key file: from the file where it shows it, never asking. Private files take the comment of the `.pub` beside them. */
 export function publicHalf(path: string): Promise<PublicKey> {
   return withFile(path, async bytes => {
-    const [first, second] = inspectKeys(bytes)
+    const [first, second] = await inspectKeys(bytes)
+    // What holds no key at all says so, however often.
+    if (first && first.kind !== 'private' && !first.public) throw noKey(first)
     if (second) throw new KeytoolError('usage', 'the file holds several keys; exactly one is wanted here')
     if (!first?.public) throw new KeytoolError('secret-needed', 'the file hides its public key')
     return first.kind === 'private' ? withCommentBeside(path, first.public) : first.public
   })
+}
+
+function noKey(found: Inspected): KeytoolError {
+  if ('error' in found && found.error) return found.error
+  const what: Readonly<Record<string, string>> = {
+    sshfp: 'an SSHFP record holds no key: it is the fingerprint of one',
+    krl: 'a revocation list holds no key',
+  }
+  return new KeytoolError('unsupported', what[found.kind] ?? 'there is no key of SSH-2 in it')
+}
+
+/**
+ * Like {@link publicHalf}, for a file that may hide its public half: then it is opened, with the passphrase taken from where
+ * cli.md says.
+ */
+export async function publicOrOpened(path: string, unlocking: Unlocking, context: Context): Promise<PublicKey> {
+  try {
+    return await publicHalf(path)
+  } catch (error) {
+    if (!isKeytoolError(error) || error.code !== 'secret-needed') throw error
+  }
+  const { key } = await openKey(path, unlocking, context)
+  key.wipe()
+  return withCommentBeside(path, key.publicKey)
 }
 
 /**
@@ -107,6 +199,12 @@ export async function withCommentBeside(
     // A `.pub` that is missing or damaged changes nothing about the key itself.
     return key
   }
+}
+
+/** Whether two paths lead to one file. */
+export async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [first, second] = await Promise.all([one, other].map(path => stat(path).catch(() => undefined)))
+  return first !== undefined && second !== undefined && first.ino === second.ino && first.dev === second.dev
 }
 
 export async function isThere(path: string): Promise<boolean> {

@@ -7,16 +7,19 @@ export interface Output {
   readonly path: string | undefined
   readonly mode: number
   readonly force: boolean
+  /** Looks at what was read back from the disk, before the file takes its name. */
+  readonly check?: (bytes: Buffer) => Promise<void>
 }
 
 /** Writes a command's result to the file that was named, whole or not at all, or to standard output. */
-export async function writeResult(bytes: Uint8Array, { path, mode, force }: Output, context: Context): Promise<void> {
+export async function writeResult(bytes: Uint8Array, output: Output, context: Context): Promise<void> {
+  const { path, mode, force, check } = output
   if (path === undefined || path === '-') {
     context.say.data(bytes)
     return
   }
   try {
-    await writeWhole(path, bytes, { mode, replace: force })
+    await writeWhole(path, bytes, { mode, replace: force, ...(check && { check }) })
   } catch (error) {
     throw isKeytoolError(error) && error.code === 'exists' ? alreadyThere(path, error) : error
   }

@@ -77,6 +77,12 @@ export class Say {
     if (!this.#quiet) this.#options.stderr.write(`${text}\n`)
   }
 
+  /** A line on stderr that the next one takes the place of; empty to take it away. On a terminal only, never with `--quiet`. */
+  transient(text: string): void {
+    const { stderr } = this.#options
+    if (!this.#quiet && stderr.isTTY === true) stderr.write(`\r\u001b[K${text}`)
+  }
+
   /** What somebody must see before they answer a question: on stderr, whatever else is quiet. */
   prompt(text: string): void {
     this.#options.stderr.write(`${text}\n`)

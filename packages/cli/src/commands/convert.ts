@@ -1,49 +1,22 @@
-import { ciphers, formatOfOption, KeytoolError, type WriteOptions } from '@keytool/keygen'
+import {
+  formatOfOption,
+  isPlain,
+  type KeyFormat,
+  KeytoolError,
+  type PrivateKey,
+  type WritableFormat,
+} from '@keytool/keygen'
 import type { Context, Run } from '../context.js'
-import { isThere, openKey } from '../files.js'
+import { isSameFile, isThere, openKey, withCommentBeside } from '../files.js'
+import { keyFacts } from '../key-facts.js'
 import { newPassphrase } from '../new-passphrase.js'
-import { parse, wholeNumber } from '../options.js'
+import { parse } from '../options.js'
 import { alreadyThere, writeResult } from '../output.js'
-import { describeProtection } from '../protection.js'
-
-const usage = {
-  command: 'convert',
-  takes: '<file>',
-  summary: 'Turn a private key into another format. Comment and passphrase are kept unless you say otherwise.',
-  examples: ['convert old.ppk --to openssh -o id_old', 'convert ~/.ssh/id_rsa --to ppk -o id_rsa.ppk'],
-  options: [
-    ['--to <format>', 'openssh or ppk'],
-    ['-o, --output <file>', 'write it there instead of standard output'],
-    ['--passphrase-file <file>', "the first line of FILE is the key's passphrase (-: standard input)"],
-    ['--new-passphrase-file <file>', 'protect the result with this one instead'],
-    ['--no-passphrase', 'leave the result without protection'],
-    ['--cipher <cipher>', 'openssh: cipher (default: aes256-ctr)'],
-    ['--rounds <n>', 'openssh: bcrypt rounds (default: 24)'],
-    ['--argon2 <kind>', 'ppk: id, i or d (default: id)'],
-    ['--memory <KiB>', 'ppk: memory of Argon2 (default: 8192)'],
-    ['--passes <n>', 'ppk: passes of Argon2 (default: 21)'],
-    ['--parallel <n>', 'ppk: lanes of Argon2 (default: 1)'],
-    ['--force', 'replace a file that is there'],
-  ],
-} as const
-
-interface Options {
-  to?: string
-  output?: string
-  passphraseFile?: string
-  newPassphraseFile?: string
-  /** commander turns `--no-passphrase` into this, true by default. */
-  passphrase: boolean
-  cipher?: string
-  rounds?: string
-  argon2?: string
-  memory?: string
-  passes?: string
-  parallel?: string
-  force?: boolean
-}
-
-const kinds = { id: 'Argon2id', i: 'Argon2i', d: 'Argon2d' } as const
+import { describeRated } from '../protection.js'
+import { checkSame, rewriteKey } from '../rewrite.js'
+import { warnOf } from '../warn.js'
+import { costsOf } from './convert/costs.js'
+import { type Options, usage } from './convert/options.js'
 
 export const run: Run = async (args, context) => {
   const parsed = parse<Options>(usage, args, context)
@@ -51,64 +24,83 @@ export const run: Run = async (args, context) => {
   const { options } = parsed
   const path = parsed.words[0] ?? ''
   if (options.to === undefined) {
-    throw new KeytoolError('usage', 'which format is it to become?', { hint: '--to openssh or --to ppk' })
+    throw new KeytoolError('usage', 'which format is it to become?', { hint: '--to openssh, --to ppk ...' })
   }
   if (options.passphraseFile === '-' && options.newPassphraseFile === '-') {
     throw new KeytoolError('usage', 'only one secret can come from standard input')
   }
   const format = formatOfOption(options.to)
-  const costs = costsOf(options, format.option)
+  const costs = costsOf(options, format)
   await checkFree(options)
-  const opened = await openKey(path, options, context)
-  const passphrase = await passphraseFor(opened.passphrase, options, context)
-  const bytes = await format.write(opened.key, { ...costs, ...(passphrase && { passphrase }) })
-  await writeResult(bytes, { path: options.output, mode: 0o600, force: options.force === true }, context)
+  const { key: opened, passphrase: old, format: from } = await openKey(path, options, context)
+  // PEM and its like keep no comment; the `.pub` beside them may.
+  const { comment } = await withCommentBeside(path, opened.publicKey, '')
+  const key = opened.comment === '' && isPlain(comment) ? opened.withComment(comment) : opened
+  checkFit(key, from, format)
+  const passphrase = await passphraseFor(format, old, options, context)
+  const bytes = await format.write(key, { ...costs, ...(passphrase && { passphrase }) })
+  await place({ path, key, bytes, passphrase }, options, context)
   if (options.output !== undefined && options.output !== '-') {
-    const protection = describeProtection(format.inspect(bytes))
-    context.say.done(`${context.say.path(options.output)}  ${format.title}, ${protection}`)
+    const facts = await format.inspect(bytes)
+    context.say.done(`${context.say.path(options.output)}  ${format.title}, ${describeRated(facts)}`)
+    const { encrypted, cipher, kdf } = facts
+    context.say.facts({
+      path: options.output,
+      format: facts.format,
+      encrypted,
+      cipher,
+      kdf,
+      ...keyFacts(key.publicKey),
+    })
+  }
+  await warnOf(path, key.publicKey, context, from.name.startsWith('ppk'))
+  if (key.certificate && !format.name.startsWith('ppk')) {
+    context.say.note(`${format.title} files keep no certificate: keytool public ${context.say.word(path)} prints it`)
+  }
+  if (key.comment !== '' && !format.keepsComment) {
+    context.say.note(`${format.title} files keep no comment: ${JSON.stringify(key.comment)} is left out`)
   }
   return 0
 }
 
-async function passphraseFor(old: Buffer | undefined, options: Options, context: Context): Promise<Buffer | undefined> {
-  const { newPassphraseFile: file, passphrase } = options
-  if (file === undefined && passphrase) return old
-  return newPassphrase({ what: 'the result', flag: '--new-passphrase-file', file, none: !passphrase }, context)
+/** A file in place of the one that was read is looked at once more before the old one goes. */
+async function place(
+  result: { path: string; key: PrivateKey; bytes: Buffer; passphrase: Buffer | undefined },
+  { output, force = false }: Options,
+  context: Context,
+): Promise<void> {
+  if (output !== undefined && output !== '-' && (await isSameFile(output, result.path))) {
+    await rewriteKey({ ...result, path: output })
+    return
+  }
+  // What takes the place of another key is looked at as closely; what is new takes nobody's.
+  const check = (written: Buffer) => checkSame(written, result.key, result.passphrase)
+  await writeResult(result.bytes, { path: output, mode: 0o600, force, ...(force && { check }) }, context)
 }
 
-/** Which format each option of cost belongs to. */
-const costOptions = [
-  { name: 'cipher', flag: '--cipher', format: 'openssh' },
-  { name: 'rounds', flag: '--rounds', format: 'openssh' },
-  { name: 'argon2', flag: '--argon2', format: 'ppk' },
-  { name: 'memory', flag: '--memory', format: 'ppk' },
-  { name: 'passes', flag: '--passes', format: 'ppk' },
-  { name: 'parallel', flag: '--parallel', format: 'ppk' },
-] as const
+function checkFit({ algorithm }: PrivateKey, from: KeyFormat, to: WritableFormat): void {
+  if (to.holds(algorithm)) return
+  throw new KeytoolError('unsupported', `${to.title} files can't hold ${algorithm.type} keys`, {
+    reason: `the key comes from a file of format ${from.title}; nothing was written`,
+  })
+}
 
-function costsOf(options: Options, to: string): WriteOptions {
-  const { cipher, rounds, argon2, memory, passes, parallel } = options
-  const foreign = costOptions.find(({ name, format }) => options[name] !== undefined && format !== to)
-  if (foreign) throw new KeytoolError('usage', `${foreign.flag} belongs to --to ${foreign.format}`)
-  if (cipher !== undefined && !ciphers.some(row => row.name === cipher)) {
-    throw new KeytoolError('usage', `${JSON.stringify(cipher)} is no cipher for keys`, {
-      hint: `one of: ${ciphers.map(row => row.name).join(', ')}`,
+async function passphraseFor(
+  format: WritableFormat,
+  old: Buffer | undefined,
+  options: Options,
+  context: Context,
+): Promise<Buffer | undefined> {
+  const { newPassphraseFile: file, passphrase } = options
+  const isWanted = passphrase && (old !== undefined || file !== undefined)
+  if (isWanted && format.ciphers.length === 0) {
+    throw new KeytoolError('refused', `${format.title} files can't be encrypted${old ? ', and this key is' : ''}`, {
+      reason: 'nothing was written',
+      hint: 'if it is to lie open, say so: --no-passphrase',
     })
   }
-  const kind = argon2 === undefined ? undefined : kinds[argon2 as keyof typeof kinds]
-  if (argon2 !== undefined && !kind) {
-    throw new KeytoolError('usage', `--argon2 takes id, i or d, not ${JSON.stringify(argon2)}`)
-  }
-  return {
-    ...(cipher !== undefined && { cipher }),
-    ...(rounds !== undefined && { rounds: wholeNumber(rounds, '--rounds', 1, 8192) }),
-    argon2: {
-      ...(kind && { kind }),
-      ...(memory !== undefined && { memory: wholeNumber(memory, '--memory', 8, 1 << 20) }),
-      ...(passes !== undefined && { passes: wholeNumber(passes, '--passes', 1, 1 << 20) }),
-      ...(parallel !== undefined && { parallelism: wholeNumber(parallel, '--parallel', 1, 255) }),
-    },
-  }
+  if (file === undefined && passphrase) return old
+  return newPassphrase({ what: 'the result', flag: '--new-passphrase-file', file, none: !passphrase }, context)
 }
 
 /** A file that is in the way is said before anybody types a passphrase, and before anything is decrypted. */

@@ -1,27 +1,20 @@
 import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { listFolder } from '@keytool/agent/platform'
-import {
-  fingerprintLine,
-  type Inspected,
-  inspectKeys,
-  isKeytoolError,
-  type KeyFacts,
-  keyFormats,
-  showForeign,
-} from '@keytool/keygen'
-import type { Context, Run } from '../context.js'
+import { findWeaknesses, type Inspected, inspectKeys, isKeytoolError, type Weakness } from '@keytool/keygen'
+import type { Run } from '../context.js'
 import { forEach } from '../each.js'
 import { withCommentBeside, withFile } from '../files.js'
-import { keyFacts } from '../key-facts.js'
 import { parse } from '../options.js'
-import { describeProtection } from '../protection.js'
+import { type Found, toFacts } from './inspect/facts.js'
+import { show, table } from './inspect/show.js'
 
 const usage = {
   command: 'inspect',
   takes: '<file...>',
-  summary: 'Say what each file is. Never asks for a passphrase. A folder stands for the key files in it.',
-  examples: ['inspect ~/.ssh/id_ed25519', 'inspect --json ~/.ssh'],
+  summary:
+    'Say what each file is: keys and certificates of any format, authorized_keys, known_hosts, signatures, KRLs. Never asks for a passphrase. A folder stands for the key files in it.',
+  examples: ['inspect ~/.ssh/id_ed25519', 'inspect ~/.ssh', 'inspect --json old.ppk'],
 } as const
 
 export const run: Run = async (args, context) => {
@@ -29,65 +22,50 @@ export const run: Run = async (args, context) => {
   if (!parsed) return 0
   const facts: object[] = []
   const status = await forEach(parsed.words, context, async word => {
-    if (await isFolder(word)) {
-      for (const name of await listFolder(word)) await inspectInFolder(join(word, name), facts, context)
-    } else {
-      await inspectFile(word, facts, context)
-    }
+    const isTable = await isFolder(word)
+    const found = isTable ? await inspectFolder(word) : await inspectFile(word)
+    facts.push(...found.map(toFacts))
+    context.say.line(context.say.path(word))
+    if (found.length === 0) context.say.line('  no key in it')
+    else if (isTable) table(found, context)
+    else for (const each of found) show(each, context)
   })
   context.say.facts(facts)
   return status
 }
 
-async function inspectFile(path: string, facts: object[], context: Context): Promise<void> {
-  await withFile(path, async bytes => {
-    for (const found of inspectKeys(bytes)) {
-      const shown = await withComment(path, found)
-      facts.push(toFacts(path, shown))
-      show(path, shown, context)
+/** Everything in one file. */
+function inspectFile(path: string): Promise<Found[]> {
+  return withFile(path, async bytes => {
+    const found: Found[] = []
+    for (const what of await inspectKeys(bytes, { fileName: basename(path) })) {
+      found.push({ path, what: await withComment(path, what), warnings: await warningsOf(what) })
     }
+    return found
   })
 }
 
 /** In a folder much is no key, and that is no error. */
-async function inspectInFolder(path: string, facts: object[], context: Context): Promise<void> {
-  try {
-    if (!(await stat(path)).isFile()) return
-    await inspectFile(path, facts, context)
-  } catch (error) {
-    if (!isKeytoolError(error) && !(error as NodeJS.ErrnoException).code) throw error
+async function inspectFolder(folder: string): Promise<Found[]> {
+  const found: Found[] = []
+  for (const name of await listFolder(folder)) {
+    try {
+      const path = join(folder, name)
+      if ((await stat(path)).isFile()) found.push(...(await inspectFile(path)))
+    } catch (error) {
+      if (!isKeytoolError(error) && !(error as NodeJS.ErrnoException).code) throw error
+    }
   }
+  return found
 }
 
-async function withComment(path: string, found: Inspected): Promise<Inspected> {
-  if (found.kind === 'public' || !found.public) return found
-  return { ...found, public: await withCommentBeside(path, found.public) }
+async function warningsOf({ public: key }: Inspected): Promise<readonly Weakness[]> {
+  return key ? findWeaknesses(key) : []
 }
 
-function toFacts(path: string, found: Inspected): object {
-  return {
-    path,
-    kind: found.kind,
-    format: found.format,
-    ...(found.public && keyFacts(found.public)),
-    encrypted: found.kind === 'private' && found.encrypted,
-    ...(found.kind === 'private' && { cipher: found.cipher, kdf: found.kdf }),
-  }
-}
-
-function show(path: string, found: Inspected, { say }: Context): void {
-  say.line(say.path(path))
-  say.line(`  ${found.kind} key, ${titleOf(found)}${found.kind === 'private' ? `, ${protection(found)}` : ''}`)
-  if (found.public) say.line(`  ${showForeign(fingerprintLine(found.public))}`)
-}
-
-/** The format's name for people; `--json` has the one for programs. */
-function titleOf({ format }: Inspected): string {
-  return keyFormats.find(({ name }) => name === format)?.title ?? format
-}
-
-function protection(found: KeyFacts): string {
-  return found.encrypted ? describeProtection(found) : 'not encrypted: whoever has the file has the key'
+async function withComment(path: string, what: Inspected): Promise<Inspected> {
+  if (what.kind !== 'private' || !what.public) return what
+  return { ...what, public: await withCommentBeside(path, what.public) }
 }
 
 async function isFolder(path: string): Promise<boolean> {

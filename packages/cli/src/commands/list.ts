@@ -1,5 +1,5 @@
 import { type Identity, publicKeyOf } from '@keytool/agent'
-import { fingerprint, fingerprintLine, Reader, showForeign } from '@keytool/keygen'
+import { fingerprint, fingerprintLine, showForeign, typeOfBlob } from '@keytool/keygen'
 import { isOurs, withAgent } from '../agent-link.js'
 import type { Run } from '../context.js'
 import { parse } from '../options.js'
@@ -30,14 +30,16 @@ export const run: Run = async (args, context) => {
 function describe(identity: Identity): string {
   const key = publicKeyOf(identity)
   return showForeign(
-    key ? fingerprintLine(key) : `${fingerprint(identity)} ${identity.comment || 'no comment'} (${typeOf(identity)})`,
+    key
+      ? fingerprintLine(key)
+      : `${fingerprint(identity)} ${identity.comment || 'no comment'} (${typeOfBlob(identity.blob) ?? 'unknown'})`,
   )
 }
 
 function toFacts(identity: Identity, ours: boolean): object {
   return {
-    fingerprint: fingerprint(identity),
-    type: typeOf(identity),
+    fingerprint: fingerprint(publicKeyOf(identity) ?? identity),
+    type: typeOfBlob(identity.blob) ?? 'unknown',
     bits: publicKeyOf(identity)?.bits ?? null,
     comment: identity.comment,
     // The protocol does not tell these. Our agent of this version holds open keys without conditions; another's may differ.
@@ -49,13 +51,5 @@ function toFacts(identity: Identity, ours: boolean): object {
       origin: 'added',
       remembered: false,
     }),
-  }
-}
-
-function typeOf({ blob }: Identity): string {
-  try {
-    return new Reader(blob).text(256)
-  } catch {
-    return 'unknown'
   }
 }

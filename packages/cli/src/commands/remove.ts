@@ -1,5 +1,5 @@
-import type { AgentClient } from '@keytool/agent'
-import { fingerprint, KeytoolError } from '@keytool/keygen'
+import { type AgentClient, type Identity, publicKeyOf } from '@keytool/agent'
+import { type FingerprintHash, fingerprint, KeytoolError } from '@keytool/keygen'
 import { withAgent } from '../agent-link.js'
 import type { Run } from '../context.js'
 import { forEach } from '../each.js'
@@ -27,15 +27,15 @@ export const run: Run = async (args, context) => {
       const before = await agent.list()
       await agent.removeAll()
       context.say.done(`removed ${count(before.length, 'key')}`)
-      context.say.facts(before.map(identity => ({ fingerprint: fingerprint(identity) })))
+      context.say.facts(before.map(identity => ({ fingerprint: fingerprintOf(identity) })))
       return 0
     }
     const facts: object[] = []
     const status = await forEach(words, context, async word => {
-      const blob = await blobOf(word, agent)
-      await agent.remove(blob)
-      context.say.done(`removed ${fingerprint({ blob })}`)
-      facts.push({ fingerprint: fingerprint({ blob }) })
+      const identity = await find(word, agent)
+      await agent.remove(identity.blob)
+      context.say.done(`removed ${fingerprintOf(identity)}`)
+      facts.push({ fingerprint: fingerprintOf(identity) })
     })
     context.say.facts(facts)
     return status
@@ -43,10 +43,21 @@ export const run: Run = async (args, context) => {
 }
 
 /** The key that a fingerprint or a file means; one that the agent does not hold is `not-found`. */
-async function blobOf(word: string, agent: AgentClient): Promise<Buffer> {
-  const hash = word.startsWith('SHA256:') ? 'sha256' : word.startsWith('MD5:') ? 'md5' : undefined
-  const wanted = hash ? word : fingerprint(await publicHalf(word))
-  const found = (await agent.list()).find(identity => fingerprint(identity, hash) === wanted)
-  if (found) return found.blob
+async function find(word: string, agent: AgentClient): Promise<Identity> {
+  const isWanted = await matcher(word)
+  const found = (await agent.list()).find(isWanted)
+  if (found) return found
   throw new KeytoolError('not-found', `the agent does not hold ${word}`)
+}
+
+async function matcher(word: string): Promise<(identity: Identity) => boolean> {
+  const hash = word.startsWith('SHA256:') ? 'sha256' : word.startsWith('MD5:') ? 'md5' : undefined
+  if (hash) return identity => fingerprintOf(identity, hash) === word
+  const { blob } = await publicHalf(word)
+  return identity => identity.blob.equals(blob)
+}
+
+/** A certificate has its key's fingerprint, as everywhere. */
+function fingerprintOf(identity: Identity, hash?: FingerprintHash): string {
+  return fingerprint(publicKeyOf(identity) ?? identity, hash)
 }
