@@ -1,5 +1,5 @@
 import { access, constants } from 'node:fs/promises'
-import { run } from './run.js'
+import { type RunResult, run } from './run.js'
 
 interface Peer {
   readonly path: string
@@ -57,9 +57,18 @@ export async function findPeer(name: PeerName): Promise<{ path: string; version:
     throw new Error(missing, { cause })
   })
   if (!peer.version) return { path: peer.path, version: undefined }
-  const [args, pattern] = peer.version
-  const { stdout, stderr } = await run(peer.path, args)
-  const version = pattern.exec(stdout)?.[1] ?? pattern.exec(stderr)?.[1]
-  if (version === undefined) throw new Error(`${missing}\n${stderr}`)
-  return { path: peer.path, version }
+  return { path: peer.path, version: versionIn(name, await run(peer.path, peer.version[0])) }
+}
+
+/**
+ * Which version of itself the peer said, asked as {@link findPeer} does; another build of it may have been asked.
+ * @throws Error when it said none
+ */
+export function versionIn(name: PeerName, { stdout, stderr }: RunResult): string {
+  const peer: Peer = peers[name]
+  const pattern = peer.version?.[1]
+  const version = pattern?.exec(stdout)?.[1] ?? pattern?.exec(stderr)?.[1]
+  if (version === undefined)
+    throw new Error(`${name} does not say its version: apt-get install ${peer.debian}\n${stderr}`)
+  return version
 }
