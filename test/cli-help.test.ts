@@ -10,7 +10,8 @@ import { keytoolPath, run } from './world/run.js'
 jest.setTimeout(30_000)
 
 const commands = [
-  ...['gen', 'inspect', 'fingerprint', 'public', 'convert', 'agent', 'add', 'list', 'remove', 'lock', 'unlock'],
+  ...['gen', 'inspect', 'fingerprint', 'public', 'convert', 'passphrase', 'comment'],
+  ...['agent', 'add', 'list', 'remove', 'lock', 'unlock'],
   ...['install-pubkey', 'session', 'tunnel'],
 ]
 const details = ['session save', 'session list', 'session show', 'session remove']

@@ -205,7 +205,7 @@ describe('usage', () => {
     [[...converting, '--to', 'ppk', '--memory', '1'], /--memory/],
     [[...converting, '--to', 'ppk', '--memory', '99999999'], /--memory/],
     [[...converting, '--to', 'ppk', '--passes', '0'], /--passes/],
-    [[...converting, '--to', 'ppk', '--parallel', '256'], /--parallel/],
+    [[...converting, '--to', 'ppk', '--parallel', '16777216'], /--parallel/],
     [[...converting, '--to', 'ppk', '--parallel', '2', '--memory', '8'], /Argon2/],
     [[...converting, '--to', 'ppk', '--memory', '1048576', '--passes', '1000'], /cost/],
     [['convert', 'sealed', '--to', 'ppk', '--passphrase-file', '-', '--new-passphrase-file', '-'], /standard input/],
