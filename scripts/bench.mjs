@@ -9,6 +9,8 @@ const groups = {
   'start-up': () => import('./bench/start-up.mjs'),
   agent: () => import('./bench/agent.mjs'),
   bcrypt: () => import('./bench/bcrypt.mjs'),
+  keygen: () => import('./bench/keygen.mjs'),
+  convert: () => import('./bench/convert.mjs'),
   tunnel: () => import('./bench/tunnel.mjs'),
 }
 

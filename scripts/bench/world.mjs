@@ -12,6 +12,8 @@ const keytool = fileURLToPath(new URL('../../packages/cli/dist/keytool.cjs', imp
 /** The programs of others that each group needs. */
 const needs = { 'start-up': ['ssh-keygen'], agent: ['ssh-keygen', 'ssh-agent', 'ssh-add'], bcrypt: ['ssh-keygen'] }
 needs.tunnel = ['ssh-keygen', 'ssh', 'sshd']
+needs.keygen = ['ssh-keygen']
+needs.convert = ['puttygen']
 
 const START_MS = 10_000
 
