@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { lstat, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
-import { makeFolder } from './platform/files.js'
+import { makeFolder } from './platform/folders.js'
 import { isOwn } from './platform/place-check.js'
 
 /** What a running agent says of itself, beside its socket. */

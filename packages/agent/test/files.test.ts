@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { chmod, lchown, lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readIfThere, readPlain, readWhole, writeTogether, writeWhole } from '../src/platform/files.js'
+import { readIfThere, readPlain, readWhole } from '../src/platform/read.js'
+import { writeTogether, writeWhole } from '../src/platform/write.js'
 import { makeTemporary } from './support.js'
 
 const bytes = (text: string) => Buffer.from(text)

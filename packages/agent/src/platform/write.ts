@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import {
   closeSync,
-  constants,
   fchmodSync,
   fchownSync,
   fsync,
@@ -13,71 +12,13 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { lstat, mkdir, open, readdir, readlink, stat } from 'node:fs/promises'
-import { basename, dirname, join, parse, resolve, sep } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { KeytoolError } from '@keytool/keygen'
-
-/** Far above any key, session or known_hosts file; what is larger is not one. In bytes. */
-const MAX_FILE = 16 * 1024 * 1024
-
-/**
- * The whole of what the user named: a file, a pipe or a device.
- * @throws KeytoolError `not-found`; `damaged` for a folder or something huge; `failed` when it can't be read
- */
-export function readWhole(path: string, cap: number = MAX_FILE): Promise<Buffer> {
-  return read(path, cap, constants.O_RDONLY)
-}
-
-/**
- * Like {@link readWhole} for a path that nobody named, but that is looked at by itself (a `.pub` beside a key, a session,
- * known_hosts): only a plain file counts, so that a pipe put there keeps nobody waiting.
- */
-export function readPlain(path: string, cap: number = MAX_FILE): Promise<Buffer> {
-  // Opening a pipe waits for its other end, unless it is told not to.
-  return read(path, cap, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0), true)
-}
-
-async function read(path: string, cap: number, flags: number, onlyPlain = false): Promise<Buffer> {
-  if (path === '') throw new KeytoolError('usage', 'the name of a file is empty')
-  const file = await open(path, flags).catch(error => {
-    throw explain(error, path, 'read')
-  })
-  try {
-    const stats = await file.stat()
-    if (stats.isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
-    // A device answers at once, and /dev/null is a way to say "none".
-    if (onlyPlain && !stats.isFile() && !stats.isCharacterDevice()) {
-      throw new KeytoolError('damaged', `${path} is no plain file`)
-    }
-    const parts: Buffer[] = []
-    let total = 0
-    for (;;) {
-      const { bytesRead, buffer } = await file.read(Buffer.alloc(64 * 1024))
-      if (bytesRead === 0) break
-      total += bytesRead
-      if (total > cap) {
-        throw new KeytoolError('damaged', `${path} is larger than ${cap} bytes, so it is not what it should be`)
-      }
-      parts.push(buffer.subarray(0, bytesRead))
-    }
-    return Buffer.concat(parts)
-  } catch (error) {
-    throw explain(error, path, 'read')
-  } finally {
-    await file.close()
-  }
-}
-
-/** Like {@link readPlain}, but a file that is not there is `undefined`. */
-export async function readIfThere(path: string, cap?: number): Promise<Buffer | undefined> {
-  try {
-    return await readPlain(path, cap)
-  } catch (error) {
-    if (error instanceof KeytoolError && error.code === 'not-found') return undefined
-    throw error
-  }
-}
+import { alreadyThere, explain } from './file-trouble.js'
+import { makeEach, syncFolder } from './folders.js'
+import { followLinks } from './links.js'
+import { readWhole } from './read.js'
 
 export interface WriteOptions {
   /** Permissions where the system has them. Default 0600. */
@@ -181,7 +122,7 @@ async function stage(
     if (there && !replace) throw alreadyThere(path)
     if (there?.isDirectory()) throw new KeytoolError('failed', `${path} can't be written: it is a folder`)
     await fillNew(temporary, bytes, mode, there)
-    await check?.(await read(temporary, MAX_FILE, constants.O_RDONLY))
+    await check?.(await readWhole(temporary))
     return { path, target, temporary, replace }
   } catch (error) {
     removeIfThere(temporary)
@@ -217,82 +158,6 @@ async function followAndMake(path: string): Promise<string> {
   const folder = await followLinks(path, true)
   await makeEach(folder)
   return folder
-}
-
-/**
- * Where a path leads once every link on it is followed, even if nothing is there yet. A link that another user put into a
- * folder where everybody may put things is not followed: it would have us write where that user wants (what Linux
- * calls protected_symlinks).
- */
-async function followLinks(path: string, isFolder = false): Promise<string> {
-  const { root } = parse(resolve(path))
-  const left = resolve(path).slice(root.length).split(sep)
-  let links = 0
-  let at = root
-  for (let name = left.shift(); name !== undefined; name = left.shift()) {
-    const next = join(at, name)
-    const to = await readlink(next).catch(() => undefined)
-    if (to === undefined) {
-      at = next
-      continue
-    }
-    if (++links > MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' })
-    await refuseForeignLink(next, at)
-    const led = resolve(at, to)
-    // A folder that a link only promises is not made.
-    if (left.length > 0 || isFolder) await stat(led)
-    left.unshift(...led.slice(root.length).split(sep))
-    at = root
-  }
-  return at
-}
-
-async function refuseForeignLink(path: string, folder: string): Promise<void> {
-  const [link, around] = await Promise.all([lstat(path), stat(folder)])
-  const own = process.getuid?.() ?? link.uid
-  if ((around.mode & STICKY) === 0 || link.uid === own || link.uid === around.uid) return
-  throw new KeytoolError('refused', `${path} is a link that another user put there`, { reason: 'nothing was written' })
-}
-
-/** As Linux counts. */
-const MOST_LINKS = 40
-const STICKY = 0o1000
-
-/**
- * Makes a folder and its parents, 0700. One that is there is left as it is.
- *
- * Walks by itself: node's own recursive form never ends where a file system refuses a new entry with ENOENT, as /proc does.
- * @throws KeytoolError `failed`
- */
-export async function makeFolder(path: string): Promise<void> {
-  try {
-    await makeEach(path)
-  } catch (error) {
-    throw explain(error, path, 'made')
-  }
-}
-
-async function makeEach(path: string, mayClimb = true): Promise<void> {
-  try {
-    await mkdir(path, { mode: 0o700 })
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' && mayClimb && dirname(path) !== path) {
-      await makeEach(dirname(path))
-      return makeEach(path, false)
-    }
-    if ((await stat(path).catch(() => undefined))?.isDirectory()) return
-    throw code === 'EEXIST' ? Object.assign(new Error('not a folder'), { code: 'ENOTDIR' }) : error
-  }
-}
-
-/** The names in a folder, sorted. Throws `not-found` or `failed`. */
-export async function listFolder(path: string): Promise<string[]> {
-  try {
-    return (await readdir(path)).sort()
-  } catch (error) {
-    throw explain(error, path, 'read')
-  }
 }
 
 /** Gives the file its name unless something has it: link refuses that in one step, where rename would not. */
@@ -333,39 +198,4 @@ function removeIfThere(path: string): void {
   } catch {
     // It is gone already, or whatever kept it from being written keeps it from being removed.
   }
-}
-
-/** The rename itself is only safe on disk once the folder is. Windows has no such call and needs none. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r').catch(() => undefined)
-  await folder?.sync().catch(() => undefined)
-  await folder?.close()
-}
-
-const causes: Readonly<Record<string, string>> = {
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the quota is used up',
-  EROFS: 'the file system is read-only',
-  ENOENT: 'the folder it should be in is not there',
-  ENOTDIR: 'a part of the path is not a folder',
-  ELOOP: 'too many links on the way',
-  ENAMETOOLONG: 'the name is too long',
-}
-
-function explain(error: unknown, path: string, what: 'read' | 'written' | 'made'): KeytoolError {
-  if (error instanceof KeytoolError) return error
-  const code = String((error as NodeJS.ErrnoException).code)
-  if (code === 'ENOENT' && what === 'read') {
-    return new KeytoolError('not-found', `${path} is not there`, { cause: error })
-  }
-  if (code === 'EISDIR' && what === 'read') {
-    return new KeytoolError('damaged', `${path} is a folder, not a file`, { cause: error })
-  }
-  return new KeytoolError('failed', `${path} can't be ${what}: ${causes[code] ?? code}`, { cause: error })
-}
-
-function alreadyThere(path: string, cause?: unknown): KeytoolError {
-  return new KeytoolError('exists', `${path} is there already`, { reason: 'nothing was written', cause })
 }

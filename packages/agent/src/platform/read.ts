@@ -1,0 +1,65 @@
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { KeytoolError } from '@keytool/keygen'
+import { explain } from './file-trouble.js'
+
+/** Far above any key, session or known_hosts file; what is larger is not one. In bytes. */
+const MAX_FILE = 16 * 1024 * 1024
+
+/**
+ * The whole of what the user named: a file, a pipe or a device.
+ * @throws KeytoolError `not-found`; `damaged` for a folder or something huge; `failed` when it can't be read
+ */
+export function readWhole(path: string, cap: number = MAX_FILE): Promise<Buffer> {
+  return read(path, cap, constants.O_RDONLY)
+}
+
+/**
+ * Like {@link readWhole} for a path that nobody named, but that is looked at by itself (a `.pub` beside a key, a session,
+ * known_hosts): only a plain file counts, so that a pipe put there keeps nobody waiting.
+ */
+export function readPlain(path: string, cap: number = MAX_FILE): Promise<Buffer> {
+  // Opening a pipe waits for its other end, unless it is told not to.
+  return read(path, cap, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0), true)
+}
+
+async function read(path: string, cap: number, flags: number, onlyPlain = false): Promise<Buffer> {
+  if (path === '') throw new KeytoolError('usage', 'the name of a file is empty')
+  const file = await open(path, flags).catch(error => {
+    throw explain(error, path, 'read')
+  })
+  try {
+    const stats = await file.stat()
+    if (stats.isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
+    // A device answers at once, and /dev/null is a way to say "none".
+    if (onlyPlain && !stats.isFile() && !stats.isCharacterDevice()) {
+      throw new KeytoolError('damaged', `${path} is no plain file`)
+    }
+    const parts: Buffer[] = []
+    let total = 0
+    for (;;) {
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(64 * 1024))
+      if (bytesRead === 0) break
+      total += bytesRead
+      if (total > cap) {
+        throw new KeytoolError('damaged', `${path} is larger than ${cap} bytes, so it is not what it should be`)
+      }
+      parts.push(buffer.subarray(0, bytesRead))
+    }
+    return Buffer.concat(parts)
+  } catch (error) {
+    throw explain(error, path, 'read')
+  } finally {
+    await file.close()
+  }
+}
+
+/** Like {@link readPlain}, but a file that is not there is `undefined`. */
+export async function readIfThere(path: string, cap?: number): Promise<Buffer | undefined> {
+  try {
+    return await readPlain(path, cap)
+  } catch (error) {
+    if (error instanceof KeytoolError && error.code === 'not-found') return undefined
+    throw error
+  }
+}
