@@ -1,9 +1,25 @@
 import { execFileSync } from 'node:child_process'
-import { chmod, lchown, lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  lchown,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
-import { readIfThere, readPlain, readWhole } from '../src/platform/read.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { holdFolder } from '../src/platform/folders.js'
+import { followLinks } from '../src/platform/links.js'
+import { readIfThere, readPlain, readToRewrite, readWhole } from '../src/platform/read.js'
 import { writeTogether, writeWhole } from '../src/platform/write.js'
-import { makeTemporary } from './support.js'
+import { later, makeTemporary } from './support.js'
 
 const bytes = (text: string) => Buffer.from(text)
 
@@ -57,26 +73,78 @@ describe('writing', () => {
     expect(await readFile(join(folder, 'later'), 'utf8')).toBe('new')
   })
 
-  test('a link that another user put into a folder for everybody is not followed', async () => {
+  test.each([0o1777, 0o755])('a link of another user to what is ours is not followed, in a folder %o', async mode => {
     const folder = await makeTemporary()
     const shared = join(folder, 'shared')
     await mkdir(shared)
-    await chmod(shared, 0o1777)
+    await chmod(shared, mode)
     await writeFile(join(folder, 'mine'), 'precious')
     await symlink(join(folder, 'mine'), join(shared, 'link'))
-    // Only root can give a link away; anybody else becomes another user, to whom link and folder are foreign.
-    const { getuid } = process
-    if (getuid?.() === 0) await lchown(join(shared, 'link'), 12345, 12345)
-    else Object.assign(process, { getuid: () => 12345 })
-    try {
-      const replace = writeWhole(join(shared, 'link'), bytes('new'), { replace: true })
-      // A folder's owner may put links where they like: as an ordinary user the test owns both.
-      if (getuid?.() === 0) await expect(replace).rejects.toMatchObject({ code: 'refused' })
-      else await replace
-    } finally {
-      Object.assign(process, { getuid })
+    const isRoot = process.getuid?.() === 0
+    await giveLinkAway(join(shared, 'link'))
+    const replace = writeWhole(join(shared, 'link'), bytes('new'), { replace: true })
+    // Who is not root becomes another user for the test: link and file are then one foreign user's, who may.
+    if (isRoot) await expect(replace).rejects.toMatchObject({ code: 'refused' })
+    else await replace
+    expect(await readFile(join(folder, 'mine'), 'utf8')).toBe(isRoot ? 'precious' : 'new')
+  })
+
+  test('a folder that is swapped for a link meanwhile: nothing is written where that leads', async () => {
+    const folder = await makeTemporary()
+    const [named, moved, aim] = ['named', 'moved', 'aim'].map(name => join(folder, name)) as [string, string, string]
+    for (const each of [named, aim]) {
+      await mkdir(each)
+      await writeFile(join(each, 'key'), 'precious')
     }
-    expect(await readFile(join(folder, 'mine'), 'utf8')).toBe(getuid?.() === 0 ? 'precious' : 'new')
+    const check = async () => {
+      // With the temporary file's name there, a rename by name would find all it needs.
+      const temporary = (await readdir(named)).find(name => name.endsWith('.tmp')) ?? ''
+      await writeFile(join(aim, temporary), 'planted')
+      await rename(named, moved)
+      await symlink('aim', named)
+    }
+    await writeWhole(join(named, 'key'), bytes('new'), { replace: true, check }).catch(() => undefined)
+    expect(await readFile(join(aim, 'key'), 'utf8')).toBe('precious')
+  })
+
+  test('a file that is not the one that was read any more is left alone, and so is what belongs to it', async () => {
+    const folder = await makeTemporary()
+    const [key, pub] = ['key', 'key.pub'].map(name => join(folder, name)) as [string, string]
+    for (const swapped of [key, pub]) {
+      for (const each of [key, pub]) await writeFile(each, 'old')
+      const originals = await Promise.all([key, pub].map(path => readToRewrite(path)))
+      const check = async () => {
+        await writeFile(`${swapped}~`, 'another')
+        await rename(`${swapped}~`, swapped)
+      }
+      const files = [key, pub].map((path, i) => {
+        const { identity } = originals[i] as (typeof originals)[0]
+        return { path, bytes: bytes('new'), replace: true, expects: identity, ...(i === 0 && { check }) }
+      })
+      await expect(writeTogether(files)).rejects.toMatchObject({
+        code: 'failed',
+        message: `${swapped} was changed by somebody else meanwhile`,
+        reason: 'nothing was changed',
+      })
+      expect(await readFile(swapped, 'utf8')).toBe('another')
+      expect(await readFile(swapped === key ? pub : key, 'utf8')).toBe('old')
+      expect(await readdir(folder)).toEqual(['key', 'key.pub'])
+    }
+  })
+
+  test('a temporary file that is swapped before it takes its name does not take it', async () => {
+    const folder = await makeTemporary()
+    await writeFile(join(folder, 'key'), 'old')
+    const check = async (written: Buffer) => {
+      expect(written.toString()).toBe('new')
+      const [temporary = ''] = await readdir(folder)
+      await rm(join(folder, temporary))
+      await symlink('key', join(folder, temporary))
+    }
+    const writing = writeWhole(join(folder, 'key'), bytes('new'), { replace: true, check })
+    await expect(writing).rejects.toMatchObject({ code: 'failed' })
+    expect(await readFile(join(folder, 'key'), 'utf8')).toBe('old')
+    expect(await readdir(folder)).toEqual(['key'])
   })
 
   test('of several that belong together none is written when one can not be', async () => {
@@ -173,6 +241,142 @@ describe('writing', () => {
   })
 })
 
+/** Makes a link another user's, or, where only root could, us another user. */
+async function giveLinkAway(path: string): Promise<void> {
+  const { getuid } = process
+  if (getuid?.() === 0) return lchown(path, 12345, 12345)
+  process.getuid = () => 12345
+  later(() => Object.assign(process, { getuid }))
+}
+
+describe('links of another user', () => {
+  // Below /proc lies a folder, and in it a file, that are root's wherever this runs.
+  test.each([
+    ['to a file that is not theirs', '/proc/version', ''],
+    ['to a folder that is not theirs', '/proc', 'version'],
+    ['to nothing', 'absent', ''],
+    ['by way of a link of ours', 'ours', ''],
+    ['by way of a folder of theirs', 'theirs/../ours', ''],
+    ['to the root', '/', 'file'],
+  ])('%s are refused', async (_, to, below) => {
+    const folder = await makeTemporary()
+    await symlink('/proc/version', join(folder, 'ours'))
+    await mkdir(join(folder, 'theirs'))
+    await symlink(to, join(folder, 'link'))
+    await giveLinkAway(join(folder, 'link'))
+    await expect(followLinks(join(folder, 'link', below))).rejects.toMatchObject({
+      code: 'refused',
+      message: `${join(folder, 'link')} is a link that another user put there`,
+    })
+  })
+
+  test('to what is theirs are followed', async () => {
+    const folder = await makeTemporary()
+    await mkdir(join(folder, 'theirs'))
+    await writeFile(join(folder, 'theirs', 'file'), '')
+    await symlink('theirs', join(folder, 'way'))
+    await symlink('way/file', join(folder, 'link'))
+    const all = ['theirs', 'theirs/file', 'way', 'link']
+    for (const name of all) await giveLinkAway(join(folder, name))
+    expect(await followLinks(join(folder, 'link'))).toBe(join(folder, 'theirs', 'file'))
+    expect(await followLinks(join(folder, 'way', 'new'))).toBe(join(folder, 'theirs', 'new'))
+  })
+})
+
+test('what .. means after a link is what it means to the system', async () => {
+  const folder = await makeTemporary()
+  await mkdir(join(folder, 'deep', 'real'), { recursive: true })
+  await symlink('deep/real', join(folder, 'link'))
+  await writeWhole(`${folder}/link/../key`, bytes('new'))
+  expect(await readFile(join(folder, 'deep', 'key'), 'utf8')).toBe('new')
+  expect(await readdir(folder)).toEqual(['deep', 'link'])
+})
+
+describe.each(['linux', 'darwin'])('a folder that is held, as on %s', platform => {
+  test('is the one that was found', async () => {
+    const folder = await makeTemporary()
+    await mkdir(join(folder, 'a', 'b'), { recursive: true })
+    const held = await holdFolder(join(folder, 'a', 'b'), platform)
+    await writeFile(held?.at('file') ?? '', 'x')
+    expect(await readFile(join(folder, 'a', 'b', 'file'), 'utf8')).toBe('x')
+    await rename(join(folder, 'a'), join(folder, 'moved'))
+    await mkdir(join(folder, 'a', 'b'), { recursive: true })
+    // Either the handle still leads there, or the change is seen.
+    const leads = await readFile(held?.at('file') ?? '', 'utf8').catch(() => undefined)
+    expect([held?.isSame(), leads]).toEqual(platform === 'linux' ? [true, 'x'] : [false, undefined])
+    held?.release()
+  })
+
+  test('is none where a link is in its name by now', async () => {
+    const folder = await makeTemporary()
+    await mkdir(join(folder, 'real', 'b'), { recursive: true })
+    await symlink('real', join(folder, 'a'))
+    expect(await holdFolder(join(folder, 'a'), platform)).toBeUndefined()
+    expect(await holdFolder(join(folder, 'a', 'b'), platform)).toBeUndefined()
+  })
+})
+
+describe('a signal while a file is being written', () => {
+  const listeners = () => ['SIGINT', 'SIGTERM', 'SIGHUP', 'exit'].map(name => process.listenerCount(name))
+  /** Listening ends a moment after the last file. */
+  const settle = () => sleep(300)
+
+  beforeEach(settle)
+
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    '%s: what was begun goes, then it ends the process as it would have',
+    async signal => {
+      const folder = await makeTemporary()
+      const before = listeners()
+      const { kill } = process
+      const sent: unknown[] = []
+      process.kill = (pid, name) => {
+        sent.push([pid, name, process.listenerCount(signal)])
+        return true
+      }
+      later(() => Object.assign(process, { kill }))
+      const check = async () => {
+        expect(await readdir(folder)).toHaveLength(1)
+        process.emit(signal, signal)
+        expect(await readdir(folder)).toEqual([])
+      }
+      await writeWhole(join(folder, 'key'), bytes('new'), { check }).catch(() => undefined)
+      expect(sent).toEqual([[process.pid, signal, 0]])
+      await settle()
+      expect(listeners()).toEqual(before)
+    },
+  )
+
+  test('that a host program listens to is left to it, even when it listens once', async () => {
+    const folder = await makeTemporary()
+    const before = listeners()
+    const { kill } = process
+    const calls: string[] = []
+    process.kill = () => {
+      calls.push('kill')
+      return true
+    }
+    later(() => Object.assign(process, { kill }))
+    process.once('SIGTERM', () => calls.push('host'))
+    const check = async () => void process.emit('SIGTERM', 'SIGTERM')
+    await writeWhole(join(folder, 'key'), bytes('new'), { check }).catch(() => undefined)
+    expect(calls).toEqual(['host'])
+    expect(await readdir(folder)).toEqual([])
+    await settle()
+    expect(listeners()).toEqual(before)
+  })
+
+  test('nothing is listened to before and after', async () => {
+    const folder = await makeTemporary()
+    const before = listeners()
+    const check = async () => expect(listeners()).toEqual(before.map(count => count + 1))
+    await writeWhole(join(folder, 'key'), bytes('new'), { check })
+    await writeWhole(join(folder, 'key'), bytes('new')).catch(() => undefined)
+    await settle()
+    expect(listeners()).toEqual(before)
+  })
+})
+
 describe('reading', () => {
   test('gives the whole, up to the cap', async () => {
     const path = join(await makeTemporary(), 'file')
@@ -187,6 +391,16 @@ describe('reading', () => {
     execFileSync('mkfifo', [path])
     await expect(readPlain(path)).rejects.toMatchObject({ code: 'damaged' })
     await expect(readIfThere(path)).rejects.toMatchObject({ code: 'damaged' })
+    await expect(readToRewrite(path)).rejects.toMatchObject({ code: 'damaged', message: `${path} is no plain file` })
+  })
+
+  test('what is to be replaced is a plain file, and says which', async () => {
+    const path = join(await makeTemporary(), 'file')
+    await writeFile(path, 'text', { mode: 0o640 })
+    const { dev, ino, mode } = await stat(path, { bigint: true })
+    const original = { bytes: bytes('text'), mode: Number(mode) & 0o777, identity: { dev, ino } }
+    expect(await readToRewrite(path)).toEqual(original)
+    await expect(readToRewrite('/dev/null')).rejects.toMatchObject({ code: 'damaged' })
   })
 
   test('says what is wrong', async () => {

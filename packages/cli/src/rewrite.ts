@@ -1,6 +1,13 @@
-import { lstat, stat } from 'node:fs/promises'
-import { readIfThere, writeTogether } from '@keytool/agent/platform'
+import { stat } from 'node:fs/promises'
 import {
+  type FileIdentity,
+  type FileToWrite,
+  type Original,
+  readToRewrite,
+  writeTogether,
+} from '@keytool/agent/platform'
+import {
+  isKeytoolError,
   KeytoolError,
   noLimits,
   type PrivateKey,
@@ -19,6 +26,8 @@ export interface Rewrite {
   readonly passphrase: Buffer | undefined
   /** Whether the `.pub` beside it takes the key's comment. */
   readonly publicFollows?: boolean
+  /** The file that the key was read from: no other one is replaced. Without it, the one that is there now. */
+  readonly identity?: FileIdentity | undefined
 }
 
 /**
@@ -27,17 +36,19 @@ export interface Rewrite {
  */
 export async function rewriteKey(wish: Rewrite): Promise<string[]> {
   const { path, key, bytes, passphrase } = wish
-  const files = [
+  const { mode, dev, ino } = await stat(path, { bigint: true })
+  const files: FileToWrite[] = [
     {
       path,
       bytes,
-      mode: (await modeOf(path)) & 0o600 || 0o600,
+      mode: Number(mode) & 0o600 || 0o600,
       replace: true,
-      check: (written: Buffer) => checkSame(written, key, passphrase),
+      check: written => checkSame(written, key, passphrase),
+      expects: wish.identity ?? { dev, ino },
     },
   ]
   const beside = wish.publicFollows ? await publicBeside(path, key) : undefined
-  if (beside) files.push({ ...beside, replace: true, check: async () => undefined })
+  if (beside) files.push(beside)
   await writeTogether(files)
   return files.map(file => file.path)
 }
@@ -62,24 +73,26 @@ export function isAlone(bytes: Buffer, format: string): boolean {
   return format !== 'openssh' || !bytes.toString('latin1').trimEnd().includes('\n')
 }
 
-async function publicBeside(
-  path: string,
-  key: PrivateKey,
-): Promise<{ path: string; bytes: Buffer; mode: number } | undefined> {
+async function publicBeside(path: string, key: PrivateKey): Promise<FileToWrite | undefined> {
   const beside = `${path}.pub`
-  const bytes = await readIfThere(beside)
-  if (!bytes || !isAlone(bytes, 'openssh')) return undefined
+  const old = await readIfThere(beside)
+  if (!old || !isAlone(old.bytes, 'openssh')) return undefined
   try {
-    const [first, second] = readPublicLines(bytes)
+    const [first, second] = readPublicLines(old.bytes)
     if (second || !first?.equals(key.publicKey)) return undefined
   } catch {
     // What is no public key, or another one's, is none of ours.
     return undefined
   }
-  const mode = (await modeOf(beside)) & 0o755
-  return { path: beside, bytes: Buffer.from(writePublicLine(key.publicKey)), mode }
+  const bytes = Buffer.from(writePublicLine(key.publicKey))
+  return { path: beside, bytes, mode: old.mode & 0o755, replace: true, expects: old.identity }
 }
 
-async function modeOf(path: string): Promise<number> {
-  return (await stat(path).catch(() => lstat(path))).mode
+async function readIfThere(path: string): Promise<Original | undefined> {
+  try {
+    return await readToRewrite(path)
+  } catch (error) {
+    if (isKeytoolError(error) && error.code === 'not-found') return undefined
+    throw error
+  }
 }

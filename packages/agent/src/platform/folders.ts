@@ -1,6 +1,9 @@
+import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, statSync } from 'node:fs'
 import { mkdir, open, readdir, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join, parse, sep } from 'node:path'
 import { explain } from './file-trouble.js'
+import { followLinks } from './links.js'
+import { type FileIdentity, isThis } from './read.js'
 
 /**
  * Makes a folder and its parents, 0700. One that is there is left as it is.
@@ -45,4 +48,67 @@ export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => undefined)
   await folder?.sync().catch(() => undefined)
   await folder?.close()
+}
+
+/** A folder that files are put into: the one that was found, even when its name comes to mean another one. */
+export interface HeldFolder {
+  /** What leads to a file in it while it is held. */
+  at(name: string): string
+  /** Whether `at` still leads into it. */
+  isSame(): boolean
+  release(): void
+}
+
+/** The folder that a path without links names, and no other. Undefined when there is a link, or nothing, by now. */
+export async function holdFolder(path: string, platform: string = process.platform): Promise<HeldFolder | undefined> {
+  if (platform === 'linux' && lstatSync('/proc/self/fd', { throwIfNoEntry: false })) return holdByHandle(path)
+  // Windows has no owners to be told apart by, and numbers no folder lastingly on every drive.
+  if (platform === 'win32') return { at: name => join(path, name), isSame: () => true, release: () => undefined }
+  return holdByName(path)
+}
+
+/** Linux's O_PATH, which node doesn't name: a folder is held even where it may not be listed. */
+const O_PATH = 0x20_0000
+
+/**
+ * Goes down name by name, each looked up in the folder before it, never through a link. What node can't say, "in the folder
+ * of this handle" (openat, renameat), the name of the handle in /proc says.
+ */
+function holdByHandle(path: string): HeldFolder | undefined {
+  const flags = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW
+  const { root } = parse(path)
+  let handle = openSync(root, flags)
+  const at = (name: string) => `/proc/self/fd/${handle}/${name}`
+  for (const name of path.slice(root.length).split(sep)) {
+    if (name === '') continue
+    const above = handle
+    try {
+      handle = openSync(at(name), flags)
+    } catch (error) {
+      if (!replaced.has(String((error as NodeJS.ErrnoException).code))) throw error
+      return undefined
+    } finally {
+      closeSync(above)
+    }
+  }
+  return { at, isSame: () => true, release: () => closeSync(handle) }
+}
+
+const replaced: ReadonlySet<string> = new Set(['ENOTDIR', 'ELOOP', 'ENOENT'])
+
+/** Elsewhere the name has to do. It is looked at again each time, which leaves a moment in between. */
+async function holdByName(path: string): Promise<HeldFolder | undefined> {
+  // While it is open, no other folder gets its number.
+  const handle = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  const held: FileIdentity = fstatSync(handle, { bigint: true })
+  const isSame = () => isThis(look(path), held)
+  if ((await followLinks(path, true)) === path && isSame()) {
+    return { at: name => join(path, name), isSame, release: () => closeSync(handle) }
+  }
+  closeSync(handle)
+  return undefined
+}
+
+function look(path: string): BigIntStats | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })
 }

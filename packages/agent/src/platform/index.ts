@@ -1,6 +1,6 @@
 export { listFolder, makeFolder } from './folders.js'
 export { hardenProcess, withoutNodeVariables } from './harden.js'
 export { type Environment, findHome, type Places, places } from './places.js'
-export { readIfThere, readPlain, readWhole } from './read.js'
+export { type FileIdentity, type Original, readIfThere, readPlain, readToRewrite, readWhole } from './read.js'
 export { isRunning } from './running.js'
 export { type FileToWrite, type WriteOptions, writeTogether, writeWhole } from './write.js'

@@ -1,42 +1,73 @@
 import { lstat, readlink, stat } from 'node:fs/promises'
-import { join, parse, resolve, sep } from 'node:path'
+import { dirname, isAbsolute, join, parse, resolve, sep } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 
 /** As Linux counts. */
 const MOST_LINKS = 40
-const STICKY = 0o1000
+
+/** A link of another user's that was followed: where it leads to has to be that user's own. */
+interface ForeignLink {
+  readonly path: string
+  readonly uid: number
+  /** How many names are left once its end is reached. */
+  readonly until: number
+}
 
 /**
- * Where a path leads once every link on it is followed, even if nothing is there yet. A link that another user put into a
- * folder where everybody may put things is not followed: it would have us write where that user wants (what Linux
- * calls protected_symlinks).
+ * Where a path leads once every link on it is followed, even if nothing is there yet. A link that is neither ours nor
+ * root's is followed only to what belongs to the link's owner: elsewhere it would have us write where that user wants and
+ * may not. Linux's protected_symlinks thinks so of folders for everybody; here it holds in every folder.
+ * @throws KeytoolError `refused` for such a link; the system's own errors
  */
 export async function followLinks(path: string, isFolder = false): Promise<string> {
-  const { root } = parse(resolve(path))
-  const left = resolve(path).slice(root.length).split(sep)
+  const full = fullPath(path)
+  const { root } = parse(full)
+  const left = namesOf(full, root)
+  const foreign: ForeignLink[] = []
   let links = 0
   let at = root
   for (let name = left.shift(); name !== undefined; name = left.shift()) {
-    const next = join(at, name)
-    const to = await readlink(next).catch(() => undefined)
+    // Nothing in `at` is a link, so that what stands above it is its name without the last one.
+    const next = name === '..' ? dirname(at) : join(at, name)
+    const to = name === '..' ? undefined : await readlink(next).catch(() => undefined)
     if (to === undefined) {
       at = next
-      continue
+    } else {
+      if (++links > MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' })
+      const { uid } = await lstat(next)
+      if (isForeign(uid)) foreign.push({ path: next, uid, until: left.length })
+      // A folder that a link only promises is not made.
+      if (left.length > 0 || isFolder) await stat(resolve(at, to))
+      left.unshift(...namesOf(to, root))
+      if (isAbsolute(to)) at = root
     }
-    if (++links > MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' })
-    await refuseForeignLink(next, at)
-    const led = resolve(at, to)
-    // A folder that a link only promises is not made.
-    if (left.length > 0 || isFolder) await stat(led)
-    left.unshift(...led.slice(root.length).split(sep))
-    at = root
+    for (let link = foreign.at(-1); link && link.until >= left.length; link = foreign.at(-1)) {
+      // Looked at where the walk has come to, not where the link seemed to lead: that may have changed on the way.
+      const end = await lstat(at).catch(() => undefined)
+      if (end?.uid !== link.uid) throw isForeignLink(link.path)
+      foreign.pop()
+    }
   }
   return at
 }
 
-async function refuseForeignLink(path: string, folder: string): Promise<void> {
-  const [link, around] = await Promise.all([lstat(path), stat(folder)])
-  const own = process.getuid?.() ?? link.uid
-  if ((around.mode & STICKY) === 0 || link.uid === own || link.uid === around.uid) return
-  throw new KeytoolError('refused', `${path} is a link that another user put there`, { reason: 'nothing was written' })
+/** From the root on. What `..` means is left to the walk: after a link it is not the folder the link stands in. */
+export function fullPath(path: string): string {
+  // Windows itself takes such names out before it looks at a disk.
+  if (sep === '\\') return resolve(path)
+  return isAbsolute(path) ? path : `${process.cwd()}${sep}${path}`
+}
+
+function namesOf(path: string, root: string): string[] {
+  const names = isAbsolute(path) ? path.slice(root.length) : path
+  return names.split(sep).filter(name => name !== '' && name !== '.')
+}
+
+function isForeign(uid: number): boolean {
+  const own = process.getuid?.()
+  return own !== undefined && uid !== own && uid !== 0
+}
+
+function isForeignLink(path: string): KeytoolError {
+  return new KeytoolError('refused', `${path} is a link that another user put there`, { reason: 'nothing was written' })
 }

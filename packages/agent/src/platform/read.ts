@@ -1,4 +1,4 @@
-import { constants } from 'node:fs'
+import { type BigIntStats, constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { KeytoolError } from '@keytool/keygen'
 import { explain } from './file-trouble.js'
@@ -10,31 +10,61 @@ const MAX_FILE = 16 * 1024 * 1024
  * The whole of what the user named: a file, a pipe or a device.
  * @throws KeytoolError `not-found`; `damaged` for a folder or something huge; `failed` when it can't be read
  */
-export function readWhole(path: string, cap: number = MAX_FILE): Promise<Buffer> {
-  return read(path, cap, constants.O_RDONLY)
+export async function readWhole(path: string, cap: number = MAX_FILE): Promise<Buffer> {
+  return (await read(path, cap, constants.O_RDONLY, () => true)).bytes
 }
 
 /**
  * Like {@link readWhole} for a path that nobody named, but that is looked at by itself (a `.pub` beside a key, a session,
  * known_hosts): only a plain file counts, so that a pipe put there keeps nobody waiting.
  */
-export function readPlain(path: string, cap: number = MAX_FILE): Promise<Buffer> {
-  // Opening a pipe waits for its other end, unless it is told not to.
-  return read(path, cap, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0), true)
+export async function readPlain(path: string, cap: number = MAX_FILE): Promise<Buffer> {
+  // A device answers at once, and /dev/null is a way to say "none".
+  return (await read(path, cap, WITHOUT_WAITING, stats => stats.isFile() || stats.isCharacterDevice())).bytes
 }
 
-async function read(path: string, cap: number, flags: number, onlyPlain = false): Promise<Buffer> {
+/** Opening a pipe waits for its other end, unless it is told not to. */
+const WITHOUT_WAITING = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
+/** Which file it is, whatever its name. */
+export type FileIdentity = Pick<BigIntStats, 'dev' | 'ino'>
+
+/** A file as it was when it was read. */
+export interface Original {
+  readonly bytes: Buffer
+  /** Its permissions, without its type. */
+  readonly mode: number
+  readonly identity: FileIdentity
+}
+
+/**
+ * Like {@link readPlain}, for what is to be replaced by something made from it: says which file the bytes come from, so
+ * that no other one is replaced (`expects` of {@link FileToWrite}). No device has a content that could be replaced.
+ */
+export async function readToRewrite(path: string, cap: number = MAX_FILE): Promise<Original> {
+  const { bytes, stats } = await read(path, cap, WITHOUT_WAITING, stats => stats.isFile())
+  return { bytes, mode: Number(stats.mode) & 0o7777, identity: { dev: stats.dev, ino: stats.ino } }
+}
+
+/** Whether this is the file that was meant. */
+export function isThis(stats: FileIdentity | undefined, { dev, ino }: FileIdentity): boolean {
+  return stats?.dev === dev && stats.ino === ino
+}
+
+async function read(
+  path: string,
+  cap: number,
+  flags: number,
+  accepts: (stats: BigIntStats) => boolean,
+): Promise<{ bytes: Buffer; stats: BigIntStats }> {
   if (path === '') throw new KeytoolError('usage', 'the name of a file is empty')
   const file = await open(path, flags).catch(error => {
     throw explain(error, path, 'read')
   })
   try {
-    const stats = await file.stat()
+    const stats = await file.stat({ bigint: true })
     if (stats.isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
-    // A device answers at once, and /dev/null is a way to say "none".
-    if (onlyPlain && !stats.isFile() && !stats.isCharacterDevice()) {
-      throw new KeytoolError('damaged', `${path} is no plain file`)
-    }
+    if (!accepts(stats)) throw new KeytoolError('damaged', `${path} is no plain file`)
     const parts: Buffer[] = []
     let total = 0
     for (;;) {
@@ -46,7 +76,7 @@ async function read(path: string, cap: number, flags: number, onlyPlain = false)
       }
       parts.push(buffer.subarray(0, bytesRead))
     }
-    return Buffer.concat(parts)
+    return { bytes: Buffer.concat(parts), stats }
   } catch (error) {
     throw explain(error, path, 'read')
   } finally {

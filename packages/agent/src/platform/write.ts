@@ -1,24 +1,26 @@
 import { randomBytes } from 'node:crypto'
 import {
+  type BigIntStats,
   closeSync,
   fchmodSync,
   fchownSync,
+  fstatSync,
   fsync,
   linkSync,
   lstatSync,
   openSync,
+  readSync,
   renameSync,
-  type Stats,
-  unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { KeytoolError } from '@keytool/keygen'
 import { alreadyThere, explain } from './file-trouble.js'
-import { makeEach, syncFolder } from './folders.js'
-import { followLinks } from './links.js'
-import { readWhole } from './read.js'
+import { type HeldFolder, holdFolder, makeEach, syncFolder } from './folders.js'
+import { followLinks, fullPath } from './links.js'
+import { type FileIdentity, isThis } from './read.js'
+import { discard, remember, removeIfThere } from './temporaries.js'
 
 export interface WriteOptions {
   /** Permissions where the system has them. Default 0600. */
@@ -30,12 +32,15 @@ export interface WriteOptions {
    * it is.
    */
   readonly check?: (bytes: Buffer) => Promise<void>
+  /** The only file that may be replaced, as it was when it was read. */
+  readonly expects?: FileIdentity
 }
 
 /**
  * Writes a file whole or not at all: a temporary file beside it, fsync, then one rename. A link stays a link: what it
  * points to is replaced. Folders on the way are made, 0700.
- * @throws KeytoolError `exists` when it is there and may not be replaced; `failed` when it can't be written
+ * @throws KeytoolError `exists` when it is there and may not be replaced; `refused` for a link of another user's to what
+ * is not theirs; `failed` when it can't be written, or is not the file that is expected any more
  */
 export async function writeWhole(path: string, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
   await writeTogether([{ path, bytes, ...options }])
@@ -57,10 +62,24 @@ export interface FileToWrite extends WriteOptions {
  * @throws as {@link writeWhole}
  */
 export async function writeTogether(files: readonly FileToWrite[]): Promise<void> {
+  const folders: Folders = new Map()
+  try {
+    await writeInto(folders, files)
+    const held = await Promise.all(folders.values())
+    await Promise.all(held.map(folder => syncFolder(folder.at('.'))))
+  } finally {
+    for (const folder of await Promise.allSettled(folders.values())) {
+      if (folder.status === 'fulfilled') folder.value.release()
+    }
+  }
+}
+
+async function writeInto(folders: Folders, files: readonly FileToWrite[]): Promise<void> {
   const staged: Staged[] = []
   const placed: Staged[] = []
   try {
-    await stageAll(files, staged)
+    await stageAll(files, staged, folders)
+    for (const each of staged) checkExpected(each)
     for (const each of staged) {
       place(each)
       placed.push(each)
@@ -71,9 +90,8 @@ export async function writeTogether(files: readonly FileToWrite[]): Promise<void
     throw error
   } finally {
     // A failure leaves holes where a file was never ready.
-    for (const { temporary } of Object.values(staged)) removeIfThere(temporary)
+    for (const { temporary } of Object.values(staged)) discard(temporary)
   }
-  await Promise.all([...new Set(staged.map(({ target }) => dirname(target)))].map(syncFolder))
 }
 
 /** How many files are open and being synced together; any system allows far more. */
@@ -82,18 +100,22 @@ const STAGED_AT_ONCE = 64
 interface Staged {
   /** As the caller named it, for errors. */
   readonly path: string
-  /** What takes the file: the end of the links. */
+  /** Where the end of the links is. */
+  readonly folder: HeldFolder
+  /** What takes the file: the end of the links. Leads there while the folder is held, as `temporary` does. */
   readonly target: string
   readonly temporary: string
+  /** Which file `temporary` is. */
+  readonly fresh: FileIdentity
   readonly replace: boolean
+  readonly expects: FileIdentity | undefined
 }
 
 /** The folders of one call, by their names: each is looked for, and made, once. */
-type Folders = Map<string, Promise<string>>
+type Folders = Map<string, Promise<HeldFolder>>
 
 /** Fills `staged` in the order of the files. After a failure no other file is begun, and none is under way any more. */
-async function stageAll(files: readonly FileToWrite[], staged: Staged[]): Promise<void> {
-  const folders: Folders = new Map()
+async function stageAll(files: readonly FileToWrite[], staged: Staged[], folders: Folders): Promise<void> {
   const left = eachOf(files)
   const work = async () => {
     // They share the generator: a failure closes it, and with it the loops of the others.
@@ -108,31 +130,46 @@ function* eachOf<T>(items: readonly T[]): Generator<[number, T]> {
   yield* items.entries()
 }
 
-async function stage(
-  { path, bytes, mode = 0o600, replace = false, check }: FileToWrite,
-  folders: Folders,
-): Promise<Staged> {
+async function stage(file: FileToWrite, folders: Folders): Promise<Staged> {
+  const { path, replace = false, expects } = file
   if (path === '') throw new KeytoolError('usage', 'the name of a file is empty')
-  const target = await findTarget(path, replace, folders).catch(error => {
+  const { folder, name } = await findTarget(path, replace, folders).catch(error => {
     throw explain(error, path, 'written')
   })
-  const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`)
+  const target = folder.at(name)
+  const temporary = folder.at(`.${name}.${randomBytes(6).toString('hex')}.tmp`)
   try {
-    const there = lstatSync(target, { throwIfNoEntry: false })
+    const there = look(target)
     if (there && !replace) throw alreadyThere(path)
     if (there?.isDirectory()) throw new KeytoolError('failed', `${path} can't be written: it is a folder`)
-    await fillNew(temporary, bytes, mode, there)
-    await check?.(await readWhole(temporary))
-    return { path, target, temporary, replace }
+    if (!folder.isSame() || (expects && !isThis(there, expects))) throw isChanged(path)
+    remember(temporary)
+    const fresh = await fillNew(temporary, file, there)
+    return { path, folder, target, temporary, fresh, replace, expects }
   } catch (error) {
-    removeIfThere(temporary)
+    discard(temporary)
     throw explain(error, path, 'written')
   }
 }
 
+function look(path: string): BigIntStats | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false })
+}
+
+function checkExpected({ path, target, expects }: Staged): void {
+  if (expects && !isThis(look(target), expects)) throw isChanged(path)
+}
+
+function isChanged(path: string): KeytoolError {
+  return new KeytoolError('failed', `${path} was changed by somebody else meanwhile`, { reason: 'nothing was changed' })
+}
+
 /** Gives the file its name. In one go, so that nothing else happens between those of one call. */
-function place({ path, target, temporary, replace }: Staged): void {
+function place(staged: Staged): void {
+  const { path, folder, target, temporary, fresh, replace } = staged
   try {
+    if (!folder.isSame() || !isThis(look(temporary), fresh)) throw isChanged(path)
+    checkExpected(staged)
     if (replace) renameSync(temporary, target)
     else moveToNew(temporary, target)
   } catch (error) {
@@ -142,22 +179,33 @@ function place({ path, target, temporary, replace }: Staged): void {
 }
 
 /** Where the file goes. The folder it is to be in is there afterwards. */
-async function findTarget(path: string, replace: boolean, folders: Folders): Promise<string> {
-  const named = dirname(resolve(path))
-  const folder = folders.get(named) ?? followAndMake(named)
-  folders.set(named, folder)
-  const target = join(await folder, basename(resolve(path)))
+async function findTarget(
+  path: string,
+  replace: boolean,
+  folders: Folders,
+): Promise<{ folder: HeldFolder; name: string }> {
+  const full = fullPath(path)
+  const named = { folder: await findFolder(dirname(full), path, folders), name: basename(full) }
   // Without leave to replace, a link in the file's own place is in the way; those on the way there are followed.
-  if (!replace || !lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink()) return target
-  const end = await followLinks(path)
-  await makeEach(dirname(end))
-  return end
+  if (!replace || !look(named.folder.at(named.name))?.isSymbolicLink()) return named
+  const end = await followLinks(full)
+  return { folder: await findFolder(dirname(end), path, folders), name: basename(end) }
 }
 
-async function followAndMake(path: string): Promise<string> {
-  const folder = await followLinks(path, true)
+function findFolder(name: string, path: string, folders: Folders): Promise<HeldFolder> {
+  const known = folders.get(name)
+  if (known) return known
+  const found = followAndMake(name, path)
+  folders.set(name, found)
+  return found
+}
+
+async function followAndMake(name: string, path: string): Promise<HeldFolder> {
+  const folder = await followLinks(name, true)
   await makeEach(folder)
-  return folder
+  const held = await holdFolder(folder)
+  if (!held) throw isChanged(path)
+  return held
 }
 
 /** Gives the file its name unless something has it: link refuses that in one step, where rename would not. */
@@ -177,25 +225,34 @@ const noLinks: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 
 
 const syncToDisk = promisify(fsync)
 
-async function fillNew(path: string, bytes: Uint8Array, mode: number, old: Stats | undefined): Promise<void> {
-  const file = openSync(path, 'wx', mode)
+async function fillNew(
+  path: string,
+  { bytes, mode = 0o600, check }: FileToWrite,
+  old: BigIntStats | undefined,
+): Promise<FileIdentity> {
+  const file = openSync(path, 'wx+', mode)
   try {
     // What root replaces still belongs to whose it was.
-    if (old && process.getuid?.() === 0) fchownSync(file, old.uid, old.gid)
+    if (old && process.getuid?.() === 0) fchownSync(file, Number(old.uid), Number(old.gid))
     // The umask may have taken bits away; a public key should be 0644 all the same.
     fchmodSync(file, mode)
     writeFileSync(file, bytes)
     await syncToDisk(file)
+    // By the handle: the name may be another file's by now.
+    await check?.(readBack(file, bytes.length))
+    const { dev, ino } = fstatSync(file, { bigint: true })
+    return { dev, ino }
   } finally {
     closeSync(file)
   }
 }
 
-/** Removes a file that may never have come to be. Where that fails, it must not hide what failed before. */
-function removeIfThere(path: string): void {
-  try {
-    unlinkSync(path)
-  } catch {
-    // It is gone already, or whatever kept it from being written keeps it from being removed.
+/** What a file of so many bytes holds; one byte more shows that it holds more. */
+function readBack(file: number, length: number): Buffer {
+  const back = Buffer.alloc(length + 1)
+  let total = 0
+  for (let read = -1; read !== 0 && total < back.length; total += read) {
+    read = readSync(file, back, total, back.length - total, total)
   }
+  return back.subarray(0, total)
 }

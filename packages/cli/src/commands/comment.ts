@@ -1,5 +1,4 @@
-import { stat } from 'node:fs/promises'
-import { readWhole, writeWhole } from '@keytool/agent/platform'
+import { type Original, readToRewrite, writeWhole } from '@keytool/agent/platform'
 import {
   checkComment,
   detectPrivate,
@@ -32,11 +31,11 @@ export const run: Run = async (args, context) => {
   if (!parsed) return 0
   const [path = '', text = ''] = parsed.words
   const comment = checkComment(text)
-  const bytes = await readWhole(path)
-  const isPrivate = keyFormats.some(format => format.detect(bytes))
+  const old = await readToRewrite(path)
+  const isPrivate = keyFormats.some(format => format.detect(old.bytes))
   const { paths, facts } = isPrivate
-    ? await inPrivate(path, bytes, comment, parsed.options, context)
-    : await inPublic(path, bytes, comment)
+    ? await inPrivate(path, old.bytes, comment, parsed.options, context)
+    : await inPublic(path, old, comment)
   for (const each of paths) context.say.done(`${context.say.path(each)}  ${comment || 'no comment'}`)
   context.say.facts({ path, ...facts })
   return 0
@@ -58,15 +57,15 @@ async function inPrivate(
   // Nobody is asked for a passphrase in vain.
   const { keepsComment, title } = await naming(path, () => detectPrivate(bytes))
   if (!keepsComment) throw keepsNone(path, title)
-  const { key, passphrase, format, facts } = await openToRewrite(path, options, context)
+  const { key, passphrase, format, facts, identity } = await openToRewrite(path, options, context)
   const renamed = key.withComment(comment)
   const fresh = await format.write(renamed, { ...optionsLike(facts, format), ...(passphrase && { passphrase }) })
-  const paths = await rewriteKey({ path, key: renamed, bytes: fresh, passphrase, publicFollows: true })
+  const paths = await rewriteKey({ path, key: renamed, bytes: fresh, passphrase, publicFollows: true, identity })
   return { paths, facts: { format: format.name, ...keyFacts(renamed.publicKey) } }
 }
 
 /** A public key in a file of its own. */
-async function inPublic(path: string, bytes: Buffer, comment: string): Promise<Changed> {
+async function inPublic(path: string, { bytes, mode, identity }: Original, comment: string): Promise<Changed> {
   const [found, second] = await naming(path, () => inspectKeys(bytes, { fileName: path }))
   const format = publicFormats.find(row => row.name === found?.format)
   if (!found?.public || second || isLine(found) || !isAlone(bytes, found.format)) {
@@ -76,7 +75,7 @@ async function inPublic(path: string, bytes: Buffer, comment: string): Promise<C
   }
   if (!format?.write || !format.keepsComment) throw keepsNone(path, format?.title ?? found.format)
   const key = found.public.withComment(comment)
-  await writeWhole(path, format.write(key), { mode: (await stat(path)).mode & 0o777, replace: true })
+  await writeWhole(path, format.write(key), { mode: mode & 0o777, replace: true, expects: identity })
   return { paths: [path], facts: { format: format.name, ...keyFacts(key) } }
 }
 
