@@ -11,6 +11,18 @@ export interface Identity {
 export interface Client {
   /** No answer reaches them any more, so nothing need be done for them. */
   readonly gone: boolean
+  /** Has {@link Client.gone} looked into anew, by the event loop's next turn. For what costs more than looking. */
+  probe?(): void
+}
+
+/** A key that is still to be opened: checking that it is one may take seconds. */
+export interface Offer {
+  /** What its public half says. Nothing of it is proved. */
+  readonly identity: Identity
+  /** True where most of the opening is done outside the event loop. */
+  readonly slow: boolean
+  /** At most once. Rejects unless the key is one. */
+  open(): Promise<PrivateKey>
 }
 
 /**
@@ -27,6 +39,8 @@ export interface Agent {
   sign(blob: Buffer, data: Buffer, flags: number): Promise<Signature>
   /** Takes the key over: the agent wipes it when it goes. A key that is there already is replaced, its comment too. */
   add(key: PrivateKey): Promise<void>
+  /** As `add`, where the agent says when the key is opened: not before it is let in, and not before its turn. */
+  offer?(offer: Offer): Promise<void>
   remove(blob: Buffer): Promise<void>
   removeAll(): Promise<void>
   lock(passphrase: Buffer): Promise<void>

@@ -11,6 +11,8 @@ export interface ConnectionLimits {
   readonly output: number
 }
 
+const NOTHING = Buffer.alloc(0)
+
 interface Slot {
   reply: Buffer | undefined
 }
@@ -60,6 +62,11 @@ export class Connection implements Client {
 
   get gone(): boolean {
     return this.#socket.destroyed
+  }
+
+  /** While nothing is read from it, only writing shows that the peer is gone. An empty write is enough, and sends nothing. */
+  probe(): void {
+    if (!this.#socket.destroyed && this.#socket.writableLength === 0) this.#socket.write(NOTHING)
   }
 
   /** True for one that makes room when too many are open: it never asked anything, stopped midway, or does not read. */

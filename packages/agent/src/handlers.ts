@@ -1,5 +1,5 @@
-import { KeytoolError, PrivateKey } from '@keytool/keygen'
-import type { Agent } from './agent.js'
+import { KeytoolError, PrivateKey, Writer } from '@keytool/keygen'
+import type { Agent, Offer } from './agent.js'
 import { decodeMessage, encodeMessage, isTooLong } from './protocol/codec.js'
 import type { KeyParts } from './protocol/fields.js'
 import { type RequestName, type Requests, type Row, replies, requests } from './protocol/messages.js'
@@ -24,13 +24,26 @@ const handlers: Handlers = {
   sign: (agent, { key, data, flags }) =>
     agent.sign(key, data, flags).then(signature => encodeMessage(replies.signature, { signature })),
   async add(agent, { key, comment }) {
-    await agent.add(await openKey(key, comment))
+    const offer = makeOffer(key, comment)
+    await (agent.offer ? agent.offer(offer) : agent.add(await offer.open()))
     return SUCCESS
   },
   remove: (agent, { key }) => agent.remove(key).then(() => SUCCESS),
   removeAll: agent => agent.removeAll().then(() => SUCCESS),
   lock: (agent, { passphrase }) => agent.lock(passphrase).then(() => SUCCESS),
   unlock: (agent, { passphrase }) => agent.unlock(passphrase).then(() => SUCCESS),
+}
+
+/** The blob is put together and no more: to look whether it can be a key takes milliseconds for some types. */
+function makeOffer(key: KeyParts, comment: string): Offer {
+  const { algorithm, parts } = key
+  const writer = new Writer().text(algorithm.name)
+  algorithm.publicFields.write(writer, parts)
+  return {
+    identity: { blob: writer.done(), comment },
+    slow: algorithm.slow === true,
+    open: () => openKey(key, comment),
+  }
 }
 
 /** The parts are views of the message, which is cleared afterwards; the key gets its own. */

@@ -1,4 +1,4 @@
-export { type Agent, type Client, type Identity, publicKeyOf } from './agent.js'
+export { type Agent, type Client, type Identity, type Offer, publicKeyOf } from './agent.js'
 export { Budget } from './budget.js'
 export { type AgentClient, type ConnectOptions, connectAgent } from './client.js'
 export type { Connection, ConnectionLimits } from './connection.js'

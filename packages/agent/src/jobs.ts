@@ -32,7 +32,7 @@ export class Jobs {
             this.#startMore()
           })
       }
-      const drop = () => reject(new KeytoolError('cancelled', 'the client is gone'))
+      const drop = () => reject(goneError())
       const theirs = this.#waiting.get(client)
       if (theirs) theirs.push({ run, drop })
       else this.#waiting.set(client, [{ run, drop }])
@@ -52,4 +52,8 @@ export class Jobs {
       job?.run()
     }
   }
+}
+
+export function goneError(): KeytoolError {
+  return new KeytoolError('cancelled', 'the client is gone')
 }

@@ -1,8 +1,9 @@
+import { setImmediate } from 'node:timers/promises'
 import { KeytoolError, type PrivateKey, type Signature } from '@keytool/keygen'
-import type { Agent, Client, Identity } from './agent.js'
+import type { Agent, Client, Identity, Offer } from './agent.js'
 import type { Gate, Use } from './gates/gate.js'
 import { createLock, type Lock } from './gates/lock.js'
-import { Jobs } from './jobs.js'
+import { goneError, Jobs } from './jobs.js'
 import { encodeMessage, isTooLong } from './protocol/codec.js'
 import { hashOfFlags } from './protocol/flags.js'
 import { replies } from './protocol/messages.js'
@@ -39,6 +40,8 @@ class KeyRing implements Ring {
   /** By the blob's bytes as text, in the order added. */
   readonly #entries = new Map<string, Entry>()
   readonly #jobs = new Jobs(THREADS)
+  /** Keys that are opened, one at a time, apart from the signatures: those wait for none of them. */
+  readonly #openings = { slow: new Jobs(1), quick: new Jobs(1) }
 
   constructor(lock: Lock, gates: readonly Gate[]) {
     this.#lock = lock
@@ -54,15 +57,24 @@ class KeyRing implements Ring {
   }
 
   async add(key: PrivateKey): Promise<void> {
-    const identity: Identity = { blob: key.publicKey.blob, comment: key.comment }
     try {
-      await this.#pass({ action: 'add', key: identity })
-      this.#checkRoom(identity)
+      await this.#pass({ action: 'add', key: identityOf(key) })
+      this.#put(key)
     } catch (error) {
       // The key was given away with the call, so nobody else will clear it.
       key.wipe()
       throw error
     }
+  }
+
+  offer(offer: Offer): Promise<void> {
+    return this.#takeFor({ gone: false }, offer)
+  }
+
+  /** Refuses what would leave too little room. */
+  #put(key: PrivateKey): void {
+    const identity = identityOf(key)
+    this.#checkRoom(identity)
     const name = nameOf(identity.blob)
     const old = this.#entries.get(name)
     // Setting an existing name keeps its place in the order, as ssh-agent does.
@@ -94,6 +106,7 @@ class KeyRing implements Ring {
       list: () => this.list(),
       sign: (blob, data, flags) => this.#signFor(client, blob, data, flags),
       add: key => this.add(key),
+      offer: offer => this.#takeFor(client, offer),
       remove: blob => this.remove(blob),
       removeAll: () => this.removeAll(),
       lock: passphrase => this.lock(passphrase),
@@ -122,6 +135,27 @@ class KeyRing implements Ring {
       this.#lock.pass(use)
       return sign()
     })
+  }
+
+  async #takeFor(client: Client, { identity, slow, open }: Offer): Promise<void> {
+    const use: Use = { action: 'add', key: identity }
+    await this.#pass(use)
+    this.#checkRoom(identity)
+    const key = await this.#openings[slow ? 'slow' : 'quick'].run(client, async () => {
+      client.probe?.()
+      // What is checked at once stops the event loop: it turns before the next one.
+      await setImmediate()
+      if (client.gone) throw goneError()
+      this.#lock.pass(use)
+      return open()
+    })
+    try {
+      this.#lock.pass(use)
+      this.#put(key)
+    } catch (error) {
+      key.wipe()
+      throw error
+    }
   }
 
   /** A key that went meanwhile is wiped: signing with it would sign with zeros. */
@@ -167,6 +201,10 @@ async function passRest(wait: Promise<void>, rest: readonly Gate[], use: Use): P
 /** Signs in a thread. */
 function isSlow(key: PrivateKey): boolean {
   return key.algorithm.slow === true
+}
+
+function identityOf(key: PrivateKey): Identity {
+  return { blob: key.publicKey.blob, comment: key.comment }
 }
 
 function nameOf(blob: Buffer): string {

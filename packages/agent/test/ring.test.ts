@@ -1,5 +1,6 @@
-import { generate, PrivateKey, PublicKey } from '@keytool/keygen'
-import { createLock, createRing, type Gate, type Use } from '../src/index.js'
+import { jest } from '@jest/globals'
+import { generate, KeytoolError, PrivateKey, PublicKey } from '@keytool/keygen'
+import { createLock, createRing, type Gate, type Offer, type Use } from '../src/index.js'
 
 const data = Buffer.from('data')
 const blobOf = (key: PrivateKey) => key.publicKey.blob
@@ -172,4 +173,76 @@ test('a view for a client is the same agent', async () => {
   await view.remove(blobOf(key))
   await view.removeAll()
   expect(await ring.list()).toEqual([])
+})
+
+describe('a key that is offered', () => {
+  function makeOffer(key: PrivateKey, note: () => void = () => undefined): Offer {
+    const open = async () => {
+      note()
+      return key
+    }
+    return { identity: { blob: blobOf(key), comment: key.comment }, slow: false, open }
+  }
+
+  test('is opened once every gate has let it in, and held', async () => {
+    const seen: string[] = []
+    const ring = createRing({ gates: [{ pass: ({ action }) => void seen.push(action) }] })
+    const key = await generate('ed25519', { comment: 'offered' })
+    await ring.offer?.(makeOffer(key, () => seen.push('open')))
+    expect(seen).toEqual(['add', 'open'])
+    expect(await ring.list()).toEqual([{ blob: blobOf(key), comment: 'offered' }])
+  })
+
+  test('is not opened where a gate, the lock or the room says no', async () => {
+    const note = jest.fn()
+    const offer = makeOffer(await generate('ed25519'), note)
+    const refused = { code: 'refused' }
+    const gate: Gate = {
+      pass() {
+        throw new KeytoolError('refused', 'no')
+      },
+    }
+    await expect(createRing({ gates: [gate] }).offer?.(offer)).rejects.toMatchObject(refused)
+    const ring = createRing()
+    const long = { ...offer, identity: { ...offer.identity, comment: 'x'.repeat(256 * 1024) } }
+    await expect(ring.offer?.(long)).rejects.toMatchObject(refused)
+    await ring.lock(Buffer.from('p'))
+    await expect(ring.offer?.(offer)).rejects.toMatchObject(refused)
+    expect(note).not.toHaveBeenCalled()
+  })
+
+  test('is wiped when the agent was locked while it was opened', async () => {
+    const ring = createRing()
+    const key = await generate('ed25519')
+    const offered = ring.offer?.(makeOffer(key, () => void ring.lock(Buffer.from('p'))))
+    await expect(offered).rejects.toMatchObject({ code: 'refused' })
+    expect(isWiped(key)).toBe(true)
+  })
+
+  test('is opened one at a time, with a turn of the event loop for each', async () => {
+    const ring = createRing()
+    const keys = await Promise.all(Array.from({ length: 8 }, () => generate('ed25519')))
+    let opened = 0
+    const offers = keys.map(key => ring.forClient?.({ gone: false }).offer?.(makeOffer(key, () => opened++)))
+    for (let turn = 0; turn < keys.length; turn++) {
+      expect(opened).toBeLessThanOrEqual(turn)
+      await new Promise(setImmediate)
+    }
+    await Promise.all(offers)
+    expect(opened).toBe(8)
+  })
+
+  test('is not opened for a client that a probe finds gone', async () => {
+    const ring = createRing()
+    const client = {
+      gone: false,
+      probe() {
+        client.gone = true
+      },
+    }
+    const note = jest.fn()
+    const offered = ring.forClient?.(client).offer?.(makeOffer(await generate('ed25519'), note))
+    await expect(offered).rejects.toMatchObject({ code: 'cancelled' })
+    expect(note).not.toHaveBeenCalled()
+  })
 })

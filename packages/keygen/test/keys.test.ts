@@ -1,8 +1,10 @@
+import { generatePrimeSync } from 'node:crypto'
 import { inspect } from 'node:util'
-import { algorithms } from '../src/algorithms/table.js'
+import { algorithmNamed, algorithmOfType, algorithms } from '../src/algorithms/table.js'
 import { fingerprint } from '../src/fingerprint.js'
 import { generate, planKey } from '../src/generate.js'
 import { decodeSignature, encodeSignature, PrivateKey, PublicKey } from '../src/key.js'
+import { inverse, toBytes } from '../src/number.js'
 import { sampleKey } from './sample-keys.js'
 
 const data = Buffer.from('what is signed')
@@ -87,33 +89,51 @@ describe('RSA that contradicts itself is damaged', () => {
 })
 
 test('RSA whose factor is no prime is damaged, though every equation holds', async () => {
-  const [one, two] = await Promise.all([generate('rsa', { bits: 2048 }), generate('rsa', { bits: 2048 })])
-  const number = (part: Buffer | undefined) => BigInt(`0x${part?.toString('hex')}`)
-  const bytes = (value: bigint) => {
-    const hex = value.toString(16)
-    return Buffer.from(hex.length % 2 ? `0${hex}` : hex, 'hex')
-  }
-  // p is the product of two primes; the rest follows from it as for any key.
-  const p = number(one.parts['p']) * number(one.parts['q'])
-  const q = number(two.parts['p'])
-  const e = 65537n
-  const order = (p - 1n) * (q - 1n)
-  const parts = {
-    e: bytes(e),
-    n: bytes(p * q),
-    d: bytes(inverse(e, order)),
-    iqmp: bytes(inverse(q % p, p)),
-    p: bytes(p),
-    q: bytes(q),
-  }
-  await expect(PrivateKey.fromParts(one.algorithm, parts)).rejects.toMatchObject({ code: 'damaged' })
+  const parts = rsaParts(primeOf(512) * primeOf(512), primeOf(1024))
+  await expect(PrivateKey.fromParts(algorithmOfType('rsa'), parts)).rejects.toMatchObject({
+    code: 'damaged',
+    message: expect.stringMatching(/prime/),
+  })
 })
 
-/** By the extended Euclidean algorithm. */
-function inverse(value: bigint, modulus: bigint): bigint {
-  let [a, b, x, y] = [value, modulus, 1n, 0n]
-  while (b > 0n) [a, b, x, y] = [b, a % b, y, x - (a / b) * y]
-  return ((x % modulus) + modulus) % modulus
+test.each([
+  ['p', 382, 648],
+  ['q', 648, 382],
+  ['p', 3, 1030],
+])('RSA whose %s is much the shorter factor (%d and %d bits) is not taken, at a quick look either', async (_, p, q) => {
+  const parts = rsaParts(primeOf(p), primeOf(q))
+  const taken = PrivateKey.fromParts(algorithmOfType('rsa'), parts, '', 'quick')
+  await expect(taken).rejects.toMatchObject({ code: 'unsupported', message: expect.stringMatching(/shorter/) })
+})
+
+test('RSA whose factors differ by some bits is taken', async () => {
+  const key = await PrivateKey.fromParts(algorithmOfType('rsa'), rsaParts(primeOf(500), primeOf(548)))
+  expect(await key.publicKey.verify(data, await key.sign(data))).toBe(true)
+})
+
+test('DSA of more than 4096 bits is refused before anything is computed', () => {
+  const p = Buffer.alloc(513, 0xff)
+  const parts = { p, q: Buffer.alloc(20, 0xff), g: Buffer.of(2), y: Buffer.of(2) }
+  expect(() => PublicKey.fromParts(algorithmNamed('ssh-dss'), parts)).toThrow(
+    expect.objectContaining({ code: 'unsupported' }),
+  )
+})
+
+function primeOf(bits: number): bigint {
+  return generatePrimeSync(bits, { bigint: true })
+}
+
+/** A key that follows from two numbers, as if they were primes. */
+function rsaParts(p: bigint, q: bigint): Record<string, Buffer> {
+  const e = 65537n
+  return {
+    e: toBytes(e),
+    n: toBytes(p * q),
+    d: toBytes(inverse(e, (p - 1n) * (q - 1n))),
+    iqmp: toBytes(inverse(q, p)),
+    p: toBytes(p),
+    q: toBytes(q),
+  }
 }
 
 describe('what is never made', () => {

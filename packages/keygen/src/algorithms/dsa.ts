@@ -10,8 +10,11 @@ import { signByNode, verifyByNode } from './node-signing.js'
 export type DsaPublic = { p: Buffer; q: Buffer; g: Buffer; y: Buffer }
 export type DsaPrivate = { x: Buffer }
 
-/** SSH signs with SHA-1, so q has its 160 bits (RFC 4253 section 6.6); PuTTY and OpenSSH allow any length of p. */
-const SIZES = { min: 512, max: 8192, q: 160 }
+/**
+ * SSH signs with SHA-1, so q has its 160 bits (RFC 4253 section 6.6). PuTTY and OpenSSH allow any length of p; here what is
+ * longer than any use asks for is refused, since a check stops the event loop for a time that grows with its cube.
+ */
+const SIZES = { min: 512, max: 4096, q: 160 }
 /** Of each half of a signature, in bytes. */
 const HALF = SIZES.q / 8
 

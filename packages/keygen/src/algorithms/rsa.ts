@@ -18,6 +18,8 @@ export type RsaPrivate = { d: Buffer; iqmp: Buffer; p: Buffer; q: Buffer }
 const SIZES = { min: 1024, max: 16384 }
 /** OpenSSL refuses larger exponents for large moduli; no real key has one. */
 const MAX_EXPONENT_BITS = 64
+/** Of the modulus' bits, what each factor has at the least: real ones have half. OpenSSL takes seconds with lopsided keys. */
+const LEAST_SHARE = 3 / 8
 
 /** RSA, RFC 4253 section 6.6 and RFC 8332. */
 export const rsa: Algorithm<RsaPublic, RsaPrivate> = {
@@ -54,6 +56,9 @@ export const rsa: Algorithm<RsaPublic, RsaPrivate> = {
     const [e, n, d, iqmp, p, q] = [key.e, key.n, key.d, key.iqmp, key.p, key.q].map(toBigInt) as Six
     // Order matters: p and q are used as divisors only once their product is known to be n.
     if (p <= 1n || q <= 1n || p * q !== n) throw contradiction('p times q is not n')
+    if (Math.min(bitLength(key.p), bitLength(key.q)) < bitLength(key.n) * LEAST_SHARE) {
+      throw new KeytoolError('unsupported', 'an RSA key of which one factor is much shorter than the other')
+    }
     if (d >= n || (e * d) % (p - 1n) !== 1n || (e * d) % (q - 1n) !== 1n) throw contradiction('d does not undo e')
     if (iqmp >= p || (iqmp * q) % p !== 1n) throw contradiction('iqmp is not the inverse of q')
   },
