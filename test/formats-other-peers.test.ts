@@ -195,6 +195,9 @@ describe('X.509, made by openssl', () => {
     ['ecdsa-384', ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384']],
     ['ecdsa-521', ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-521']],
     ['rsa', ['-newkey', 'rsa:2048']],
+    ['ed448', ['-newkey', 'ed448']],
+    // Signed with another algorithm than that of its key.
+    ['rsa', ['-newkey', 'rsa:2048', '-sha384', '-sigopt', 'rsa_padding_mode:pss']],
   ] as const
 
   const make = async (...args: string[]) => {
@@ -225,7 +228,10 @@ describe('X.509, made by openssl', () => {
   })
 
   test('of a type that SSH has no key for, it is unsupported', async () => {
-    for (const args of [['ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1'], ['ed448']]) {
+    for (const args of [
+      ['ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1'],
+      ['rsa-pss', '-pkeyopt', 'rsa_keygen_bits:1024'],
+    ]) {
       await expect(x509.read(await make('-newkey', ...args, '-subj', '/CN=x'))).rejects.toMatchObject({
         code: 'unsupported',
       })

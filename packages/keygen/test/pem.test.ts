@@ -1,6 +1,7 @@
 import { createPrivateKey, randomBytes } from 'node:crypto'
 import { jest } from '@jest/globals'
 import fc from 'fast-check'
+import { openssh } from '../src/formats/openssh.js'
 import { hasPem, readPem, writePem } from '../src/formats/pem/armor.js'
 import { pem } from '../src/formats/pem/pem.js'
 import { pkcs1 } from '../src/formats/pem/pkcs1.js'
@@ -271,10 +272,31 @@ describe('files of several keys', () => {
     }
   })
 
-  test('a private one is refused: nobody could tell which is meant', async () => {
-    const two = Buffer.concat([await pem.write(keyOf('rsa')), await pem.write(keyOf('ecdsa-256'))])
-    await expect(pem.read(two)).rejects.toMatchObject({ code: 'unsupported', message: expect.stringContaining('2') })
-    await expect(pem.inspect(two)).rejects.toMatchObject({ code: 'unsupported' })
+  test('a private one is refused, whatever their labels: nobody could tell which is meant', async () => {
+    const [rsa, ec] = [await pem.write(keyOf('rsa')), await pem.write(keyOf('ecdsa-256'), { passphrase })]
+    const ed25519 = await sampleKey('ed25519')
+    const plain = await pkcs8.write(ed25519)
+    const sealed = await pkcs8.write(ed25519, { passphrase, rounds: 1 })
+    const ownKind = await openssh.write(ed25519)
+    const foreign = writePem('X25519 PRIVATE KEY', randomBytes(40))
+    const far = Buffer.alloc(100_000, 'text\n')
+    for (const [format, ...files] of [
+      [pem, rsa, ec],
+      [pem, plain, rsa],
+      [pem, ec, sealed],
+      [pem, rsa, ownKind],
+      [pem, foreign, rsa],
+      [pem, rsa, far, plain],
+      [pkcs8, plain, sealed],
+      [pkcs8, plain, rsa],
+      [pkcs8, ec, sealed],
+      [pkcs8, plain, ownKind],
+    ] as const) {
+      const bytes = Buffer.concat(files)
+      const refusal = { code: 'unsupported', message: 'the file holds several private keys' }
+      await expect(format.inspect(bytes)).rejects.toMatchObject(refusal)
+      await expect(format.read(bytes, { passphrase })).rejects.toMatchObject(refusal)
+    }
   })
 
   test('the key of a file with its parameters and its certificate is read', async () => {
@@ -282,6 +304,43 @@ describe('files of several keys', () => {
     const certificate = `-----BEGIN CERTIFICATE-----\n${randomBytes(48).toString('base64')}\n-----END CERTIFICATE-----\n`
     const key = (await pem.write(keyOf('ecdsa-256'))).toString()
     expectSame(await pem.read(Buffer.from(`${parameters}${key}${certificate}`)), keyOf('ecdsa-256'))
+  })
+
+  describe('whether the key is alone', () => {
+    const parameters = '-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n'
+    const certificate = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n'
+
+    const files = async () => [
+      [pem, (await pem.write(keyOf('ecdsa-256'))).toString()] as const,
+      [pem, (await pem.write(keyOf('rsa'), { passphrase })).toString()] as const,
+      [pkcs8, (await pkcs8.write(keyOf('rsa'))).toString()] as const,
+      [pkcs8, (await pkcs8.write(keyOf('dsa'), { passphrase, rounds: 1 })).toString()] as const,
+    ]
+
+    test.each([
+      ['by itself', (t: string) => t],
+      ['CRLF, a byte order mark', (t: string) => `\ufeff${t.replaceAll('\n', '\r\n')}`],
+      ['white space around', (t: string) => `\n \t\r\n${t} \n\n`],
+      ['its parameters before', (t: string) => `${parameters}${t}`],
+    ])('it is: %s', async (_name, change) => {
+      for (const [format, text] of await files()) expect(format.isAlone?.(Buffer.from(change(text)))).toBe(true)
+    })
+
+    test.each([
+      ['a certificate behind', (t: string) => `${t}${certificate}`],
+      ['a certificate before', (t: string) => `${certificate}${t}`],
+      ['a certificate within the parameters', (t: string) => `${parameters.replace('\n-', `\n${certificate}-`)}${t}`],
+      ['a certificate far behind', (t: string) => `${t}${'\n'.repeat(100_000)}${certificate}`],
+      ['parameters with a header', (t: string) => `${parameters.replace('\n', '\nA: b\n\n')}${t}`],
+      ['parameters without an end', (t: string) => `${t}${parameters.slice(0, 50)}`],
+      ['a public key', (t: string) => `${t}${spki.write(keyOf('rsa').publicKey).toString()}`],
+      ['what OpenSSL writes before', (t: string) => `Bag Attributes\n    friendlyName: x\n${t}`],
+      ['a remark behind', (t: string) => `${t}# ours`],
+      ['a form feed', (t: string) => `${t}\f\n`],
+      ['a key cut short', (t: string) => t.slice(0, -20)],
+    ])('it is not: %s', async (_name, change) => {
+      for (const [format, text] of await files()) expect(format.isAlone?.(Buffer.from(change(text)))).toBe(false)
+    })
   })
 
   test('a public key is not taken for a private one', () => {

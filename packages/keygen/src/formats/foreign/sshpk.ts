@@ -14,7 +14,7 @@ interface Foreign {
 /**
  * A key that sshpk reads for us. It is loaded here only, when a foreign file is really met. What it gives goes through
  * all our own checks; what it throws is retold, whatever it was.
- * @param what such as `the certificate`, for errors
+ * @param what such as `the DNSSEC key`, for errors
  * @throws KeytoolError `unsupported` where sshpk does not take it, `damaged` where it gives what can be no key
  */
 export async function readBySshpk(what: string, read: (sshpk: Sshpk) => Foreign): Promise<PublicKey> {
@@ -29,7 +29,7 @@ function retell(what: string, read: () => Foreign): Foreign {
   } catch (cause) {
     const message = typeof cause === 'object' && cause !== null && 'message' in cause ? String(cause.message) : ''
     throw new KeytoolError('unsupported', `${what} is not supported`, {
-      reason: showForeign(message.replace(/^.*format certificate: |^.*format key: /, ''), 120),
+      reason: showForeign(message.replace(/^.*format key: /, ''), 120),
       cause,
     })
   }

@@ -6,6 +6,8 @@ const HEAD = 64 * 1024
 /** Of base64 in a line, as OpenSSL writes it. */
 const WIDTH = 64
 const DASHES = '-----'
+/** The curve, which OpenSSL writes before a key that names it, too. */
+const PARAMETERS = 'EC PARAMETERS'
 const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf)
 
 /** One block of a PEM file, RFC 7468 and, for the header lines, RFC 1421 section 4.4. */
@@ -46,6 +48,34 @@ export function readPem(bytes: Buffer, labels: readonly string[]): PemBlock[] {
   }
   if (blocks.length === 0) throw damagedAt(`no line "${DASHES}BEGIN ${labels[0]}${DASHES}" in the file`, 0)
   return blocks
+}
+
+/** The labels of all blocks that begin, whoever reads them, and the offset of each. Never throws. */
+export function* labelsOf(bytes: Buffer): Generator<{ label: string; start: number }, undefined> {
+  for (const { text, start } of linesOf(bytes)) {
+    const label = beginning(text)
+    if (label !== undefined) yield { label, start }
+  }
+}
+
+/** Whether blocks with these labels, EC parameters and white space are all there is: text is somebody's. Never throws. */
+export function holdsOnly(bytes: Buffer, labels: readonly string[]): boolean {
+  const lines = linesOf(bytes)
+  try {
+    for (let line = lines.next(); !line.done; line = lines.next()) {
+      const { text, start } = line.value
+      if (text === '') continue
+      const label = beginning(text) ?? ''
+      if (label !== PARAMETERS && !labels.includes(label)) return false
+      const { headers, body } = readBlock(bytes, label, start, lines)
+      body.fill(0)
+      if (label === PARAMETERS && headers.length > 0) return false
+    }
+    return true
+  } catch {
+    // A block that is not whole: nobody knows what it is.
+    return false
+  }
 }
 
 /** A PEM file of one block. */

@@ -1,11 +1,15 @@
-import type { Algorithm, Parts } from '../../algorithms/algorithm.js'
 import { isKeytoolError, KeytoolError } from '../../error.js'
-import { PrivateKey } from '../../key.js'
 import { nonsense } from '../../protect/pbe-cbc.js'
 import type { PemBlock } from './armor.js'
-import { readPem } from './armor.js'
+import { labelsOf, readPem } from './armor.js'
 
-/** The one private key of a file, opened for one use; the decoded copy is wiped after it. */
+/** Of every tool: `ENCRYPTED PRIVATE KEY`, `RSA PRIVATE KEY`, `OPENSSH PRIVATE KEY`. */
+const PRIVATE = /(?:^| )PRIVATE KEY$/
+
+/**
+ * The one private key of a file, opened for one use; the decoded copy is wiped after it. Rejects with `unsupported` when
+ * there are several, be they of other formats: tools differ in which of them they take.
+ */
 export async function withPemKey<T>(
   bytes: Buffer,
   labels: readonly string[],
@@ -13,9 +17,10 @@ export async function withPemKey<T>(
 ): Promise<T> {
   const blocks = readPem(bytes, labels)
   try {
-    const [block, another] = blocks
-    if (!block || another) {
-      throw new KeytoolError('unsupported', `the file holds ${blocks.length} private keys; one is taken`, {
+    const [block] = blocks
+    if (!block || countPrivate(bytes) > 1) {
+      throw new KeytoolError('unsupported', 'the file holds several private keys', {
+        reason: 'nobody could tell which one is meant',
         hint: 'put each in a file of its own',
       })
     }
@@ -25,18 +30,10 @@ export async function withPemKey<T>(
   }
 }
 
-/**
- * A key from parts that are views of bytes which will be wiped: it gets copies of its own.
- * Rejects with `damaged` when they do not belong together.
- */
-export async function keyFromViews(algorithm: Algorithm, views: Parts, comment: string): Promise<PrivateKey> {
-  const parts = Object.fromEntries(Object.entries(views).map(([name, part]) => [name, Buffer.from(part)]))
-  try {
-    return await PrivateKey.fromParts(algorithm, parts, comment)
-  } catch (error) {
-    for (const part of Object.values(parts)) part.fill(0)
-    throw error
-  }
+function countPrivate(bytes: Buffer): number {
+  let count = 0
+  for (const { label } of labelsOf(bytes)) if (PRIVATE.test(label)) count++
+  return count
 }
 
 /**

@@ -8,11 +8,11 @@ import {
 } from '../../algorithms/asn1/identifier.js'
 import { DerReader } from '../../der-reader.js'
 import { KeytoolError } from '../../error.js'
-import { type PrivateKey, PublicKey } from '../../key.js'
+import { PrivateKey, PublicKey } from '../../key.js'
 import { type DekInfo, decryptDek, dekCiphers, encryptDek, makeDekInfo, readDekInfo } from '../../protect/dek-info.js'
 import type { WritableFormat } from '../format.js'
-import { hasPem, type PemBlock, writePem } from './armor.js'
-import { keyFromViews, lookAtDecrypted, withPemKey } from './key.js'
+import { hasPem, holdsOnly, type PemBlock, writePem } from './armor.js'
+import { lookAtDecrypted, withPemKey } from './key.js'
 
 /**
  * The PEM files that OpenSSL wrote before PKCS#8 and OpenSSH before its own format: PKCS#1 for RSA, SEC1 for ECDSA,
@@ -27,6 +27,7 @@ export const pem: WritableFormat = {
   keepsComment: false,
 
   detect: bytes => hasPem(bytes, traditionalLabels()),
+  isAlone: bytes => holdsOnly(bytes, traditionalLabels()),
 
   inspect: bytes =>
     withPemKey(bytes, traditionalLabels(), ({ label, headers, body }) => {
@@ -83,7 +84,7 @@ async function readSealed({ label, body }: PemBlock, dek: DekInfo, passphrase?: 
 
 async function readKey(label: string, der: Buffer): Promise<PrivateKey> {
   const { row, parts } = readParts(label, der)
-  return keyFromViews(row, parts, '')
+  return PrivateKey.fromViews(row, parts, '')
 }
 
 function readParts(label: string, der: Buffer): { row: Algorithm; parts: Parts } {

@@ -29,8 +29,8 @@ function readKey({ label, headers, body }: PemBlock): PublicKey {
   return key
 }
 
-/** SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7. */
-function readSpki(content: DerReader): PublicKey {
+/** SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7: the next element. Throws `damaged` or `unsupported`. */
+export function readSpki(content: DerReader): PublicKey {
   const fields = content.sequence()
   const identifier = readIdentifier(fields)
   const row = algorithmOf(identifier)

@@ -1,13 +1,13 @@
 import { octetString, sequence } from '../../der.js'
 import { DerReader, tags } from '../../der-reader.js'
 import { KeytoolError } from '../../error.js'
-import type { PrivateKey } from '../../key.js'
+import { PrivateKey } from '../../key.js'
 import { defaultLimits, type Limits } from '../../protect/caps.js'
 import { type Pbe, readPbe } from '../../protect/pbe.js'
 import { pbes2Ciphers, sealPbes2 } from '../../protect/pbe-pbes2.js'
 import type { WritableFormat } from '../format.js'
-import { hasPem, type PemBlock, writePem } from '../pem/armor.js'
-import { keyFromViews, lookAtDecrypted, withPemKey } from '../pem/key.js'
+import { hasPem, holdsOnly, type PemBlock, writePem } from '../pem/armor.js'
+import { lookAtDecrypted, withPemKey } from '../pem/key.js'
 import { readHead, readInfo, writeInfo } from './info.js'
 
 const PLAIN = 'PRIVATE KEY'
@@ -31,6 +31,7 @@ export const pkcs8: WritableFormat = {
   keepsComment: true,
 
   detect: bytes => hasPem(bytes, labels),
+  isAlone: bytes => holdsOnly(bytes, labels),
 
   inspect: bytes =>
     withPemKey(bytes, labels, block => {
@@ -91,5 +92,5 @@ async function readSealed(
 
 async function readKey(der: Buffer, encrypted: boolean): Promise<PrivateKey> {
   const { row, parts, publicKey } = readInfo(der, encrypted)
-  return keyFromViews(row, parts, publicKey.comment)
+  return PrivateKey.fromViews(row, parts, publicKey.comment)
 }
