@@ -1,4 +1,5 @@
 import { type CertificateParts, certificateKinds, readOptions, readPrincipals } from './algorithms/certificate.js'
+import { hasSmallOrder } from './check/small-order.js'
 import { KeytoolError } from './error.js'
 import { decodeComment } from './formats/comment.js'
 import { decodeSignature, PublicKey, type Signature } from './key.js'
@@ -71,6 +72,8 @@ export async function verifyCertificate(key: PublicKey): Promise<boolean> {
   const { authority, signature } = certificate
   const scheme = authority.algorithm.schemes.find(({ name }) => name === signature.scheme)
   if (!scheme || scheme.hash === 'sha1') return false
+  // A point of small order accepts signatures that nobody had a key for.
+  if (authority.parts['pk'] && hasSmallOrder(authority.parts['pk'])) return false
   // The signature comes last, as a string: a length, then so many bytes.
   const { length } = (key.parts as unknown as CertificateParts).signature
   return authority.verify(key.blob.subarray(0, key.blob.length - 4 - length), signature)

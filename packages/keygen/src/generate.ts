@@ -17,7 +17,7 @@ export interface KeyPlan {
 
 /**
  * Checks a wish before anything is asked or computed.
- * @param type a name from the table of algorithms: `ed25519`, `ed448`, `ecdsa-256`, `ecdsa-384`, `ecdsa-521`, `rsa`
+ * @param type a name from the table of algorithms: `ed25519`, `ed448`, `ecdsa-256`, `ecdsa-384`, `ecdsa-521`, `rsa`, `mldsa44-ed25519`
  * @throws KeytoolError `usage` for a type or size that is never made
  */
 export function planKey(type: string, bits?: number): KeyPlan {

@@ -60,6 +60,7 @@ export {
   detectPrivate,
   formatOfOption,
   keyFormats,
+  looksLikeKey,
   publicFormatOfOption,
   publicFormats,
   readPrivateKey,

@@ -2,9 +2,9 @@ import { readSshfp, sshfp } from './formats/foreign/sshfp.js'
 import { looksLikeKrl, readKrl } from './formats/krl.js'
 import { opensshPublic } from './formats/lines/public.js'
 import { keyFormats, publicFormats } from './formats/registry.js'
-import { inspectSsh1, isSsh1 } from './formats/ssh1.js'
+import { inspectSsh1, isSsh1, ssh1 } from './formats/ssh1.js'
 import { looksLikeSshsig, readSshsig } from './formats/sshsig.js'
-import { inspectLines } from './inspect-lines.js'
+import { holdsOtherKeys, inspectLines, isNamedForLines } from './inspect-lines.js'
 import { type Inspected, type InspectedSignature, inspectPublic } from './inspected.js'
 
 export type {
@@ -26,11 +26,14 @@ export interface InspectOptions {
 }
 
 /**
- * Everything in a file. Never decrypts. An authorized_keys or known_hosts file, so named, may be empty; any other file holds
- * something. Rejects with `damaged` or `unsupported`.
+ * Everything in a file. Never decrypts. An authorized_keys or known_hosts file, so named, is shown line by line, whatever
+ * stands on the first: sshd passes over what it can't read, and heeds what comes after. It may be empty; any other file
+ * holds something. Rejects with `damaged` or `unsupported`.
  */
 export async function inspectKeys(bytes: Buffer, { fileName = '' }: InspectOptions = {}): Promise<Inspected[]> {
-  if (isSsh1(bytes)) return [inspectSsh1(bytes)]
+  if (isNamedForLines(fileName)) return inspectLines(bytes, fileName)
+  if (ssh1.detect(bytes)) return [inspectSsh1(bytes)]
+  if (isSsh1(bytes)) return holdsOtherKeys(bytes) ? inspectLines(bytes, fileName) : [inspectSsh1(bytes)]
   const privateFormat = keyFormats.find(row => row.detect(bytes))
   if (privateFormat) return [{ kind: 'private', ...(await privateFormat.inspect(bytes)) }]
   if (looksLikeSshsig(bytes)) return [inspectSignature(bytes)]

@@ -38,6 +38,7 @@ interface InspectedLine {
   readonly comment: string
   /** What `ssh-keygen -l` shows as the comment: where there is none, what stands in front of the key. */
   readonly label: string
+  /** One for all lines with this trouble: `line` says where. */
   readonly error?: KeytoolError
 }
 

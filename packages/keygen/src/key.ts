@@ -153,6 +153,25 @@ export class PrivateKey implements Signer {
     return new PrivateKey(algorithm, publicKey, parts)
   }
 
+  /**
+   * Like {@link PrivateKey.fromParts} for parts that are views of bytes which will be wiped, or that somebody else owns:
+   * the key gets copies of its own, of which nothing stays when it is none.
+   */
+  static async fromViews(
+    algorithm: Algorithm,
+    views: Parts,
+    comment?: string,
+    proof?: 'whole' | 'quick',
+  ): Promise<PrivateKey> {
+    const parts = Object.fromEntries(Object.entries(views).map(([name, part]) => [name, Buffer.from(part)]))
+    try {
+      return await PrivateKey.fromParts(algorithm, parts, comment, proof)
+    } catch (error) {
+      for (const part of Object.values(parts)) part.fill(0)
+      throw error
+    }
+  }
+
   /** A fresh key. What the row has just made is not checked again: with RSA that takes as long as making it. */
   static async generated(algorithm: Algorithm, bits?: number, comment = ''): Promise<PrivateKey> {
     if (!algorithm.generate) throw new KeytoolError('usage', `${algorithm.type} keys are not made here`)

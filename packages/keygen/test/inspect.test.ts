@@ -110,6 +110,60 @@ describe('kinds', () => {
   })
 })
 
+describe('no line hides what sshd heeds below it', () => {
+  const old = `1024 65537 ${'1234567890'.repeat(30)} old`
+  const pem = `-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAv2EerzYr57o2+EIvVKOE4qdFxTl2QziDDt19QK6Yz7M=\n-----END PUBLIC KEY-----`
+  const record = `host IN SSHFP 4 2 ${'ab'.repeat(32)}`
+  const shown = { kind: 'authorized_keys', type: 'ecdsa-sha2-nistp256', heeded: true, public: expect.anything() }
+
+  test.each([
+    ['an SSH-1 key', old],
+    ['an SPKI block', pem],
+    ['an SSHFP record', record],
+    ['a signature', SSHSIG],
+    ['a DNSKEY record', 'host. IN DNSKEY 256 3 15 v2EerzYr57o2+EIvVKOE4qdFxTl2QziDDt19QK6Yz7M='],
+  ])('%s, in a file named authorized_keys', async (_name, first) => {
+    for (const name of ['authorized_keys', '/home/a/.ssh/authorized_keys2', 'authorized_keys.bak']) {
+      const found = await inspect(`${first}\n${KEY}\n`, name)
+      expect(found.at(-1)).toMatchObject({ ...shown, line: first.split('\n').length + 1 })
+      expect(found).toHaveLength(first.split('\n').length + 1)
+    }
+    expect((await inspect(`${first}\nhost ${KEY}\n`, 'known_hosts')).at(-1)).toMatchObject({
+      kind: 'known_hosts',
+      hosts: 'host',
+      public: expect.anything(),
+    })
+  })
+
+  test.each(['', 'keys', 'two.pub'])('an SSH-1 key in a file named %j: one line of several', async name => {
+    expect(await inspect(`${old}\nno-pty ${KEY}\n${KEY}`, name)).toMatchObject([
+      { kind: 'authorized_keys', type: 'rsa1', error: { code: 'unsupported' }, comment: 'old' },
+      { ...shown, options: 'no-pty' },
+      shown,
+    ])
+    expect(await inspect(`# mine\n${old}\n${KEY}`, name)).toMatchObject([{ type: 'rsa1' }, shown])
+    expect(await inspect(`${KEY}\n${old}\n`, name)).toMatchObject([shown, { type: 'rsa1' }])
+  })
+
+  test('an SSH-1 key alone is the file, by any other name', async () => {
+    const real = `1024 65537 ${(1n << 1023n) + 1n} old`
+    expect(await inspect(real)).toMatchObject([{ kind: 'public', format: 'ssh1', bits: 1024 }])
+    expect(await inspect(real, 'authorized_keys')).toMatchObject([{ kind: 'authorized_keys', type: 'rsa1' }])
+  })
+
+  test('a list with a NUL byte before the line is refused, not taken for something else', async () => {
+    const section = Buffer.concat([KRL, Buffer.from(`\n${KEY}\n`)])
+    expect(await refusal(section, 'authorized_keys')).toMatchObject({
+      code: 'damaged',
+      message: expect.stringContaining('NUL'),
+    })
+  })
+
+  test('a signature over such a file is a signature', async () => {
+    expect(await inspect(SSHSIG, 'authorized_keys.sig')).toMatchObject([{ kind: 'signature' }])
+  })
+})
+
 describe('files without a key', () => {
   test.each(['', '\n', '# nobody yet\n\n'])(
     '%j: fine as authorized_keys or known_hosts, by no other name',
@@ -218,6 +272,16 @@ describe('damaged signatures and lists', () => {
     ],
   ])('a list with %s: %s', async (_name, code, bytes) => {
     expect(await refusal(bytes())).toMatchObject({ code })
+  })
+
+  test('a list of sections without number', async () => {
+    const empty = new Writer().byte(1).string(new Writer().text('').text('').done()).done()
+    const list = (count: number) => Buffer.concat([header(), ...Array.from({ length: count }, () => empty)])
+    expect(readKrl(list(1000)).certificates).toHaveLength(1000)
+    expect(await refusal(list(65_537))).toMatchObject({
+      code: 'damaged',
+      message: expect.stringContaining('more sections'),
+    })
   })
 
   test('a list counts what is there', () => {

@@ -148,7 +148,8 @@ describe('version 3', () => {
 
   test.each([
     ['Argon2-Memory: 64', 'Argon2-Memory: 2097152', 'unsupported'],
-    ['Argon2-Memory: 64', 'Argon2-Memory: 4294967296', 'unsupported'],
+    ['Argon2-Memory: 64', 'Argon2-Memory: 4294967295', 'unsupported'],
+    ['Argon2-Memory: 64', 'Argon2-Memory: 4294967296', 'damaged'],
     ['Argon2-Memory: 64', 'Argon2-Memory: 064', 'damaged'],
     ['Argon2-Memory: 64', 'Argon2-Memory: 1', 'damaged'],
     ['Argon2-Passes: 1', 'Argon2-Passes: 0', 'damaged'],
@@ -387,4 +388,13 @@ describe('how long it takes', () => {
     }
     expect(performance.now() - start).toBeLessThan(2000)
   })
+})
+
+test('the public half of an open file is believed no sooner than the private one beside it', async () => {
+  const [one, other] = [await sampleKey('ed25519', 'one'), await sampleKey('ed25519', 'one')]
+  const lines = async (key: typeof one) => (await ppk3.write(key)).toString('latin1').split('\n')
+  const [mine, theirs] = [await lines(one), await lines(other)]
+  const start = mine.findIndex(line => line.startsWith('Public-Lines')) + 1
+  mine.splice(start, 2, ...theirs.slice(start, start + 2))
+  await expect(ppk3.inspect(Buffer.from(mine.join('\n'), 'latin1'))).rejects.toMatchObject({ code: 'damaged' })
 })

@@ -38,6 +38,8 @@ export interface ReadOptions {
   readonly passphrase?: Uint8Array
   /** What the file's KDF may cost. Default: {@link defaultLimits}. */
   readonly limits?: Limits
+  /** How the key is proved: see {@link PrivateKey.fromParts}. Default: `whole`. */
+  readonly proof?: 'whole' | 'quick'
 }
 
 export interface WriteOptions {
@@ -77,6 +79,8 @@ export interface KeyFormat {
   readonly keepsComment: boolean
   /** Whether the bytes claim to be of this format. Looks at the beginning only, and never throws. */
   detect(bytes: Buffer): boolean
+  /** Whether nothing but the key stands in the file. Never throws. Absent where reading refuses what is more. */
+  isAlone?(bytes: Buffer): boolean
   /** Never decrypts. Rejects with `damaged` or `unsupported`. */
   inspect(bytes: Buffer): Promise<KeyFacts>
   /** Rejects with `secret-needed`, `secret-wrong`, `damaged` or `unsupported`. */

@@ -6,6 +6,8 @@ const MAGIC = Buffer.from('SSHKRL\n\0', 'latin1')
 const VERSION = 1
 /** Of a section, in bytes: as large as the files that are read. */
 const MAX_SECTION = 1 << 24
+/** Of one list. OpenSSH writes a handful, and some for each authority. */
+const MAX_SECTIONS = 1 << 16
 /** Of a bitmap of serial numbers: OpenSSH's cap of an mpint, in bytes. */
 const MAX_BITMAP = 2048
 
@@ -96,7 +98,8 @@ export function readKrl(bytes: Buffer): Krl {
   file.string()
   const comment = file.text()
   const counts: Counts = { certificates: [], keys: 0, sha1: 0, sha256: 0, signatures: 0 }
-  while (file.left > 0) {
+  for (let count = 0; file.left > 0; count++) {
+    if (count === MAX_SECTIONS) throw damagedAt('the list has more sections than any such list', file.offset)
     const read = sectionNumbered(sections, file.byte())
     const section = file.nested(MAX_SECTION)
     read(section, counts, file)

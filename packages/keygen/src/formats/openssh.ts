@@ -56,7 +56,7 @@ export const openssh: WritableFormat = {
       const format = openssh.name
       if (cipherName === 'none') {
         // The comment stands in the private section, which is open to anybody here.
-        const key = await readPrivate(readSealed(envelope), publicKey, false)
+        const key = await readPrivate(readSealed(envelope), publicKey, false, 'quick')
         key.wipe()
         return { format, encrypted: false, public: key.publicKey }
       }
@@ -190,7 +190,12 @@ async function unseal(envelope: Envelope, passphrase: Uint8Array | undefined, li
 }
 
 /** PROTOCOL.key section 3: two equal check numbers, the key, its comment, then padding 1, 2, 3 ... */
-async function readPrivate({ bytes, offset }: Section, publicKey: PublicKey, encrypted: boolean): Promise<PrivateKey> {
+async function readPrivate(
+  { bytes, offset }: Section,
+  publicKey: PublicKey,
+  encrypted: boolean,
+  proof: 'whole' | 'quick' = 'whole',
+): Promise<PrivateKey> {
   const reader = new Reader(bytes, offset)
   const [one, other] = [reader.uint32(), reader.uint32()]
   if (one !== other) {
@@ -202,18 +207,16 @@ async function readPrivate({ bytes, offset }: Section, publicKey: PublicKey, enc
   if (name !== publicKey.algorithm.name)
     throw damagedAt('the private key is of another type than the public one', nameAt)
   const algorithm = algorithmNamed(name)
-  // The parts are views of bytes that will be wiped: the key gets copies of its own.
-  const parts = Object.fromEntries(
-    Object.entries(algorithm.privateFields.read(reader)).map(([name, part]) => [name, Buffer.from(part)]),
-  )
+  const views = algorithm.privateFields.read(reader)
   const comment = decodeComment(reader.string())
   const paddingAt = reader.offset
   const padding = reader.rest()
   if (padding.length > MAX_PADDING || padding.some((byte, i) => byte !== i + 1)) {
     throw damagedAt('the padding is wrong', paddingAt)
   }
-  const key = await PrivateKey.fromParts(algorithm, parts, comment)
+  const key = await PrivateKey.fromViews(algorithm, views, comment, proof)
   if (!key.publicKey.equals(publicKey)) {
+    key.wipe()
     throw new KeytoolError('damaged', 'the file shows another public key than the one its private key has')
   }
   return key

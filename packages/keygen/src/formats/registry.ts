@@ -68,6 +68,11 @@ export async function readPrivateKey(bytes: Buffer, options?: ReadOptions): Prom
   return detectPrivate(bytes).read(bytes, options)
 }
 
+/** Whether the bytes begin like a key of any format, whole or not. Never throws. */
+export function looksLikeKey(bytes: Buffer): boolean {
+  return [...keyFormats, ...publicFormats].some(row => row.detect(bytes))
+}
+
 /** What is said of bytes that no format claims. */
 export function notRecognised(bytes: Buffer): KeytoolError {
   if (bytes.length === 0) return new KeytoolError('damaged', 'the file is empty')

@@ -4,7 +4,7 @@ import type { KeyFormat, WriteOptions } from '../formats/format.js'
 import { argon2 } from './argon2.js'
 import { bcryptPbkdf } from './bcrypt.js'
 
-/** What a passphrase should cost on this machine, in ms: half a guess a second is nothing to its owner. */
+/** What a passphrase should cost on this machine, in ms: two or three guesses a second are plenty for its owner. */
 const TARGET = 400
 /** A trial shorter than this says too little. In ms. */
 const ENOUGH = 40

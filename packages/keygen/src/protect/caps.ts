@@ -44,6 +44,7 @@ export const noLimits: Limits = {
 
 /** RFC 9106 section 3.1. */
 const MAX_LANES = (1 << 24) - 1
+const MAX_U32 = 2 ** 32 - 1
 
 /** The ranges of RFC 9106 section 3.1, then the limits. */
 export function checkArgon2({ memory, passes, parallelism, salt }: Argon2Parameters, limits: Limits): void {
@@ -51,6 +52,8 @@ export function checkArgon2({ memory, passes, parallelism, salt }: Argon2Paramet
     passes < 1 ||
     parallelism < 1 ||
     parallelism > MAX_LANES ||
+    memory > MAX_U32 ||
+    passes > MAX_U32 ||
     memory < 8 * parallelism ||
     salt.length < 8 ||
     salt.length > 1024
@@ -83,7 +86,8 @@ export function checkOldKdf(iterations: number, limits: Limits): void {
 /** RFC 7914 section 2. */
 export function checkScrypt({ cost, blockSize, parallelism }: ScryptParameters, limits: Limits): void {
   const isPowerOfTwo = (cost & (cost - 1)) === 0
-  if (cost < 2 || !isPowerOfTwo || blockSize < 1 || parallelism < 1) {
+  // N stays below 2^(128 r / 8).
+  if (cost < 2 || !isPowerOfTwo || blockSize < 1 || parallelism < 1 || Math.log2(cost) >= 16 * blockSize) {
     throw new KeytoolError('damaged', 'the scrypt parameters are out of their range')
   }
   // Besides the one lane at work, each has a block of its own.

@@ -124,9 +124,8 @@ export class KnownHosts {
       return readKnownHosts(bytes, { blobsOnly: true }).flatMap(line => entryOf(file, line) ?? [])
     } catch (cause) {
       if (!isKeytoolError(cause)) throw cause
-      throw new KeytoolError('damaged', `${this.#shorten(file)} is not text`, {
-        reason: 'it holds NUL bytes, as files saved in UTF-16 do',
-        hint: 'save it as UTF-8',
+      throw new KeytoolError('damaged', `${this.#shorten(file)} can't be read: ${cause.message}`, {
+        hint: 'it has to be text: save it as UTF-8',
         cause,
       })
     }

@@ -30,9 +30,9 @@ function readLines(bytes: Buffer): AuthorizedKeyLine[] {
     return readAuthorizedKeys(bytes)
   } catch (cause) {
     if (!isKeytoolError(cause)) throw cause
-    throw new KeytoolError('damaged', 'authorized_keys is not text: it holds NUL bytes or is saved in UTF-16', {
+    throw new KeytoolError('damaged', `authorized_keys on the server can't be read: ${cause.message}`, {
       reason: 'it is left as it is',
-      hint: 'save it as UTF-8 without a byte order mark on the server, then try again',
+      hint: 'it has to be text, in UTF-8 without a byte order mark: save it so on the server, then try again',
       cause,
     })
   }

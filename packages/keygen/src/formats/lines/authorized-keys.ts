@@ -1,6 +1,7 @@
 import { decodeField, findKey, type KeyLine, readKeyLine } from './key.js'
 import { endOfOptions, splitKeyOptions } from './key-options.js'
-import { followsMark, isIdle, skipBlanks, splitLines, type TextLine } from './text.js'
+import { followsMark, readEntries, skipBlanks, type TextLine } from './text.js'
+import { troubles } from './trouble.js'
 
 /** A line of authorized_keys that lets a key in, or should. */
 export interface AuthorizedKeyLine extends KeyLine {
@@ -16,12 +17,10 @@ export interface AuthorizedKeyLine extends KeyLine {
 /**
  * The lines of an authorized_keys file (sshd(8), AUTHORIZED_KEYS FILE FORMAT), without blank ones and comments. A line that
  * can't be read is among them, with its error.
- * @throws KeytoolError `damaged` for a file that is no text
+ * @throws KeytoolError `damaged` for a file that is no text, or has more lines than any real one
  */
 export function readAuthorizedKeys(bytes: Buffer): AuthorizedKeyLine[] {
-  const found: AuthorizedKeyLine[] = []
-  for (const line of splitLines(bytes)) if (!isIdle(line)) found.push(readLine(line))
-  return found
+  return readEntries(bytes, readLine)
 }
 
 function readLine(line: TextLine): AuthorizedKeyLine {
@@ -33,7 +32,8 @@ function readLine(line: TextLine): AuthorizedKeyLine {
   if (plain) return { ...readKeyLine(line, plain), options: '', heeded: !marked }
   const end = endOfOptions(text, start)
   const found = findKey(line, skipBlanks(text, end))
-  const options = found ? decodeField(text.slice(start, end)) : ''
-  const heeded = found !== undefined && !marked && splitKeyOptions(options) !== undefined
+  if (!found) return { line: line.number, error: troubles.none, comment: '', options: '', heeded: false }
+  const options = decodeField(text.slice(start, end))
+  const heeded = !marked && splitKeyOptions(options) !== undefined
   return { ...readKeyLine(line, found), options, heeded }
 }

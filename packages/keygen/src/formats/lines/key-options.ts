@@ -26,8 +26,8 @@ const options: ReadonlyMap<string, boolean> = new Map([
   ['x11-forwarding', false],
 ])
 
-/** The name of an option, and what follows it: the quote that begins its value, a comma, or the end. */
-const NAME = /([A-Za-z0-9-]+)(="|(?=,|$))/y
+/** The name of an option, and what follows it: the quote that begins its value, a comma, or the end. No name is as long. */
+const NAME = /([A-Za-z0-9-]{1,64})(="|(?=,|$))/y
 
 /** One option of an authorized_keys line. */
 export interface KeyOption {

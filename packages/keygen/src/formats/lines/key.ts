@@ -1,18 +1,25 @@
+import { isUtf8 } from 'node:buffer'
+import { publicAlgorithms } from '../../algorithms/table.js'
 import { damagedAt, isKeytoolError, KeytoolError } from '../../error.js'
 import { PublicKey } from '../../key.js'
-import { Reader } from '../../wire.js'
 import { decodeBase64 } from '../armor.js'
 import { decodeComment } from '../comment.js'
-import { skipBlanks, type TextLine } from './text.js'
+import { tryBase64 } from './base64.js'
+import { endOfWord, skipBlanks, type TextLine } from './text.js'
+import { troubles } from './trouble.js'
 
 /** Far above every real key: a certificate by ML-DSA for 256 principals. In characters. */
 const MAX_BASE64 = 256 * 1024
 /** Of all else on a line: options, hosts, comment. In bytes. */
 const MAX_WORDS = 16 * 1024
-/** A type's name, then a blob: it begins with its own name's length, which is below 256. */
-const KEY = /([A-Za-z0-9][A-Za-z0-9@._-]{0,127})[ \t]+(AAAA[^ \t]*)/y
-/** Bits, exponent and modulus in decimal, as SSH-1 had its RSA keys. */
-const SSH1 = /([1-9]\d{2,4})[ \t]+[1-9]\d*[ \t]+[1-9]\d{99,}(?=[ \t]|$)/y
+/** Of a type's name, in characters and in bytes. */
+const MAX_TYPE = 128
+const MAX_BLOB_TYPE = 256
+const TYPE = /^[A-Za-z0-9][A-Za-z0-9@._-]*$/
+/** A blob begins with its own name's length, which is below 256. */
+const BLOB = 'AAAA'
+/** Bits, exponent and modulus in decimal, as SSH-1 had its RSA keys; 16384 bits have 4933 digits. */
+const SSH1 = [/^[1-9]\d{2,4}$/, /^[1-9]\d{0,4932}$/, /^[1-9]\d{99,4932}$/] as const
 
 /** OpenSSH takes a line whose key has the name of a signature by it. */
 const signatureNames: ReadonlyMap<string, string> = new Map([
@@ -32,7 +39,7 @@ export interface KeyText {
 }
 
 export interface LineOptions {
-  /** No more of a key than its blob: for whoever looks for one key among thousands. Checking a point takes its time. */
+  /** No more of a key than its blob, and no line without one: for whoever looks for one key among thousands. Checking a point takes its time. */
   readonly blobsOnly?: boolean
 }
 
@@ -46,94 +53,115 @@ export interface KeyLine {
   readonly blob?: Buffer
   /** Absent where there is an error, and with {@link LineOptions.blobsOnly}. */
   readonly key?: PublicKey
-  /** `damaged` or `unsupported`: why there is no key. One such line does not spoil the others. */
+  /** `damaged` or `unsupported`: why there is no key. One such line does not spoil the others, and many share one error. */
   readonly error?: KeytoolError
   readonly comment: string
 }
 
-/** The key that begins at `at`, if one does. Nothing is decoded yet. */
+/**
+ * The key that begins at `at`, if one does. Nothing is decoded yet. Words are found without a pattern: on a line of many
+ * megabytes its stack would overflow.
+ */
 export function findKey(line: TextLine, at: number): KeyText | undefined {
   const { text, offset } = line
-  KEY.lastIndex = at
-  const [whole, type, base64] = KEY.exec(text) ?? []
-  if (whole !== undefined && type !== undefined && base64 !== undefined) {
-    const end = at + whole.length
-    return { type, base64, comment: commentAt(text, end), offset: offset + end - base64.length }
+  const endOfType = endOfWord(text, at)
+  const type = endOfType - at <= MAX_TYPE ? text.slice(at, endOfType) : ''
+  const from = skipBlanks(text, endOfType)
+  if (text.startsWith(BLOB, from) && TYPE.test(type)) {
+    const end = endOfWord(text, from)
+    return { type, base64: text.slice(from, end), comment: commentAt(text, end), offset: offset + from }
   }
-  SSH1.lastIndex = at
-  const [old] = SSH1.exec(text) ?? []
-  if (old === undefined) return undefined
-  return { type: 'rsa1', base64: '', comment: commentAt(text, at + old.length), offset: offset + at }
+  const end = endOfSsh1(text, at)
+  return end === undefined
+    ? undefined
+    : { type: 'rsa1', base64: '', comment: commentAt(text, end), offset: offset + at }
+}
+
+/** Where the numbers of an SSH-1 key end, if those begin at `from`. */
+function endOfSsh1(text: string, from: number): number | undefined {
+  let end = from
+  for (const number of SSH1) {
+    const at = skipBlanks(text, end)
+    end = endOfWord(text, at)
+    if (!number.test(text.slice(at, end))) return undefined
+  }
+  return end
 }
 
 /** The type a blob names itself, whether it is in our table or not. */
 export function typeOfBlob(blob: Uint8Array): string | undefined {
-  try {
-    return new Reader(blob).text(256)
-  } catch {
-    return undefined
-  }
+  const bytes = Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength)
+  const length = bytes.length < 4 ? Number.POSITIVE_INFINITY : bytes.readUInt32BE()
+  if (length > Math.min(MAX_BLOB_TYPE, bytes.length - 4)) return undefined
+  const name = bytes.subarray(4, 4 + length)
+  return isUtf8(name) ? name.toString('utf8') : undefined
 }
 
-/** Throws `damaged`, `unsupported` for a type not in the table. */
+/** Throws `damaged` with the offset, `unsupported` for a type not in the table. */
 export function decodeKey(found: KeyText): PublicKey {
-  const { comment, offset } = found
-  const blob = decodeBlob(found)
-  if (comment.length > MAX_WORDS) throw tooLong(offset)
+  const { comment, base64, offset } = found
+  const blob = blobOf(found)
+  // Whoever reads a single key is told which character is wrong.
+  if (blob === troubles.base64) decodeBase64(base64, offset)
+  if (blob instanceof KeytoolError) throw blob.code === 'damaged' ? damagedAt(blob.message, offset) : blob
+  if (comment.length > MAX_WORDS) throw damagedAt(troubles.long.message, offset)
   return PublicKey.fromBlob(blob, comment)
 }
 
-function decodeBlob({ type, base64, offset }: KeyText): Buffer {
-  if (type === 'rsa1') {
-    throw new KeytoolError('unsupported', 'keys of SSH-1 are not supported', {
-      reason: 'SSH-1 is broken, and no server should speak it any more',
-      offset,
-    })
-  }
-  if (base64.length > MAX_BASE64) throw tooLong(offset)
-  // OpenSSH passes over white space of every kind in base64.
-  const blob = decodeBase64(base64.replace(/[\v\f]/g, ' '), offset)
+function blobOf({ type, base64 }: KeyText): Buffer | KeytoolError {
+  if (type === 'rsa1') return troubles.ssh1
+  if (base64.length > MAX_BASE64) return troubles.long
+  const blob = tryBase64(base64)
+  if (!blob) return troubles.base64
   // First of all, so that a damaged name is not taken for a type of the future.
-  if (typeOfBlob(blob) !== (signatureNames.get(type) ?? type)) {
-    throw damagedAt('a line names another type than its key has', offset)
-  }
-  return blob
+  return typeOfBlob(blob) === (signatureNames.get(type) ?? type) ? blob : troubles.type
 }
 
 /** The line's key, or why there is none. */
-export function readKeyLine(
-  line: TextLine,
-  found: KeyText | undefined,
-  { blobsOnly = false }: LineOptions = {},
-): KeyLine {
-  if (!found) return lineWithoutKey(line, 'a line without a key')
-  const { number, offset, text } = line
-  const { type, comment } = found
-  let blob: Buffer | undefined
-  try {
-    blob = decodeBlob(found)
-    if (blobsOnly) return { line: number, type, blob, comment }
-    if (text.length - found.base64.length > MAX_WORDS) throw tooLong(offset)
-    return { line: number, type, blob, key: PublicKey.fromBlob(blob, comment), comment }
-  } catch (error) {
-    if (!isKeytoolError(error)) throw error
-    return { line: number, type, ...(blob && { blob }), error, comment: comment.slice(0, MAX_WORDS) }
-  }
+export function readKeyLine(line: TextLine, found: KeyText, { blobsOnly = false }: LineOptions = {}): KeyLine {
+  const { number, text } = line
+  const { type, base64, comment } = found
+  const blob = blobOf(found)
+  if (blob instanceof KeytoolError) return { line: number, type, error: blob, comment: comment.slice(0, MAX_WORDS) }
+  if (blobsOnly) return { line: number, type, blob, comment }
+  const key = text.length - base64.length > MAX_WORDS ? troubles.long : tryKey(blob, comment)
+  if (key instanceof PublicKey) return { line: number, type, blob, key, comment }
+  return { line: number, type, blob, error: key, comment: comment.slice(0, MAX_WORDS) }
 }
 
-export function lineWithoutKey({ number, offset }: TextLine, what: string): KeyLine {
-  return { line: number, error: damagedAt(what, offset), comment: '' }
+/** What is said of types that are in no table, by their names. */
+const unknown = new Map<string, KeytoolError>()
+/** Of those: a file may have a new one on each line. */
+const MAX_UNKNOWN = 64
+
+function tryKey(blob: Buffer, comment: string): PublicKey | KeytoolError {
+  const type = typeOfBlob(blob) ?? ''
+  if (publicAlgorithms.some(({ name }) => name === type)) return tryBlob(blob, comment)
+  const known = unknown.get(type)
+  if (known) return known
+  if (unknown.size === MAX_UNKNOWN) return troubles.unknown
+  const error = tryBlob(blob, comment)
+  if (error instanceof KeytoolError) unknown.set(type, error)
+  return error
+}
+
+function tryBlob(blob: Buffer, comment: string): PublicKey | KeytoolError {
+  try {
+    return PublicKey.fromBlob(blob, comment)
+  } catch (error) {
+    if (!isKeytoolError(error)) throw error
+    // There may be one for each of many lines, and its stack is far larger than the line.
+    error.stack = `${error.name}: ${error.message}`
+    return error
+  }
 }
 
 /** A field of the line as people read it: its bytes are UTF-8 as a rule. */
 export function decodeField(latin1: string): string {
-  return decodeComment(Buffer.from(latin1, 'latin1'))
+  // Most are ASCII, which needs no decoder.
+  return /[\u0080-\u00ff]/.test(latin1) ? decodeComment(Buffer.from(latin1, 'latin1')) : latin1
 }
 
 function commentAt(text: string, from: number): string {
   return decodeField(text.slice(skipBlanks(text, from)))
-}
-
-function tooLong(offset: number): KeytoolError {
-  return damagedAt('a line is too long to be a key', offset)
 }

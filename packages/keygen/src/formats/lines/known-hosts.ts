@@ -1,7 +1,7 @@
-import { damagedAt } from '../../error.js'
-import { decodeBase64 } from '../armor.js'
-import { decodeField, findKey, type KeyLine, type LineOptions, lineWithoutKey, readKeyLine } from './key.js'
-import { isIdle, skipBlanks, splitLines, type TextLine } from './text.js'
+import { tryBase64 } from './base64.js'
+import { decodeField, findKey, type KeyLine, type LineOptions, readKeyLine } from './key.js'
+import { endOfWord, readEntries, skipBlanks, type TextLine } from './text.js'
+import { troubles } from './trouble.js'
 
 /** What the first word of a line may say about its key (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
 export type HostMarker = 'revoked' | 'cert-authority'
@@ -28,47 +28,43 @@ const HASH = 20
 
 /**
  * The lines of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT), without blank ones and comments. A line that can't
- * be read, SSH-1's among them, is there with its error.
- * @throws KeytoolError `damaged` for a file that is no text
+ * be read, SSH-1's among them, is there with its error; with `blobsOnly` it is passed over.
+ * @throws KeytoolError `damaged` for a file that is no text, or has more lines than any real one
  */
-export function readKnownHosts(bytes: Buffer, options?: LineOptions): KnownHostLine[] {
-  const found: KnownHostLine[] = []
-  for (const line of splitLines(bytes)) if (!isIdle(line)) found.push(readLine(line, options))
-  return found
+export function readKnownHosts(bytes: Buffer, options: LineOptions = {}): KnownHostLine[] {
+  return readEntries(bytes, line => {
+    const entry = readLine(line, options)
+    return options.blobsOnly && !entry.blob ? undefined : entry
+  })
 }
 
-function readLine(line: TextLine, options?: LineOptions): KnownHostLine {
-  const { text, offset } = line
+function readLine(line: TextLine, options: LineOptions): KnownHostLine {
+  const { text, number } = line
   const start = skipBlanks(text, 0)
   const word = wordAt(text, start)
   const marker = markers.get(word)
-  if (word.startsWith('@') && !marker) return { ...lineWithoutKey(line, 'an unknown marker'), hostsText: '' }
+  if (word.startsWith('@') && !marker) return { line: number, error: troubles.marker, comment: '', hostsText: '' }
   const hostsAt = marker ? skipBlanks(text, start + word.length) : start
   const hostsText = marker ? wordAt(text, hostsAt) : word
   const found = findKey(line, skipBlanks(text, hostsAt + hostsText.length))
-  if (!found) return { ...readKeyLine(line, undefined), ...(marker && { marker }), hostsText: '' }
+  const marked = marker && { marker }
+  if (!found) return { line: number, error: troubles.none, comment: '', ...marked, hostsText: '' }
   const hosts = parseHosts(hostsText)
-  const shown = { ...(marker && { marker }), hostsText: decodeField(hostsText) }
+  const shown = { ...marked, hostsText: decodeField(hostsText) }
   if (hosts) return { ...readKeyLine(line, found, options), ...shown, hosts }
-  const error = damagedAt('a hashed host name is damaged', offset + hostsAt)
-  return { line: line.number, type: found.type, error, comment: found.comment, ...shown }
+  return { line: number, type: found.type, error: troubles.hash, comment: found.comment, ...shown }
 }
 
 /** `undefined` for a hash that is none: `|1|salt|hash`, both in base64, is the only kind there is. */
 function parseHosts(field: string): Hosts | undefined {
   if (!field.startsWith('|')) return { patterns: decodeField(field).split(',') }
-  const [, version, salt = '', hash = '', more] = field.split('|')
+  const [, version, saltText = '', hashText = '', more] = field.split('|', 5)
   if (version !== '1' || more !== undefined) return undefined
-  try {
-    const bytes = { salt: decodeBase64(salt, 0), hash: decodeBase64(hash, 0) }
-    return bytes.salt.length === HASH && bytes.hash.length === HASH ? bytes : undefined
-  } catch {
-    return undefined
-  }
+  const salt = tryBase64(saltText)
+  const hash = tryBase64(hashText)
+  return salt?.length === HASH && hash?.length === HASH ? { salt, hash } : undefined
 }
 
 function wordAt(text: string, from: number): string {
-  let end = from
-  while (end < text.length && text.charAt(end) !== ' ' && text.charAt(end) !== '\t') end++
-  return text.slice(from, end)
+  return text.slice(from, endOfWord(text, from))
 }

@@ -10,6 +10,9 @@ export interface TextLine {
   readonly text: string
 }
 
+/** Of one file: those of 16 MiB, the most that is read, have fewer when they are real. */
+const MAX_ENTRIES = 200_000
+
 const BOM = Buffer.of(0xef, 0xbb, 0xbf)
 
 /**
@@ -26,6 +29,21 @@ export function splitLines(bytes: Buffer): Iterable<TextLine> {
   const nul = bytes.indexOf(0)
   if (nul >= 0) throw damagedAt('the file is not text: a NUL byte', nul)
   return each(bytes.toString('latin1'), bytes.subarray(0, BOM.length).equals(BOM) ? BOM.length : 0)
+}
+
+/**
+ * What `read` makes of each line that is neither blank nor a comment; it gives `undefined` for one to be passed over.
+ * @throws KeytoolError `damaged` for a file that is no text, or has more entries than any real one
+ */
+export function readEntries<T>(bytes: Buffer, read: (line: TextLine) => T | undefined): T[] {
+  const found: T[] = []
+  for (const line of splitLines(bytes)) {
+    const entry = isIdle(line) ? undefined : read(line)
+    if (entry === undefined) continue
+    if (found.length === MAX_ENTRIES) throw damagedAt('the file has more lines than any such file', line.offset)
+    found.push(entry)
+  }
+  return found
 }
 
 /** Whether the bytes begin with UTF-16's byte order mark. */
@@ -56,6 +74,13 @@ export function followsMark({ number, offset }: TextLine): boolean {
 export function skipBlanks(text: string, from: number): number {
   let at = from
   while (text.charAt(at) === ' ' || text.charAt(at) === '\t') at++
+  return at
+}
+
+/** Where the word that begins at `from` ends: at a blank, whatever stands before it. */
+export function endOfWord(text: string, from: number): number {
+  let at = from
+  while (at < text.length && text.charAt(at) !== ' ' && text.charAt(at) !== '\t') at++
   return at
 }
 

@@ -13,7 +13,12 @@ import { CIPHER, type Derivation, type PpkVersion } from './version.js'
 export async function inspectPpk(version: PpkVersion, bytes: Buffer): Promise<KeyFacts> {
   const { publicKey, encryption, derivation } = parsePpk(version, bytes)
   const facts = { format: `ppk${version.number}`, public: publicKey }
-  if (!derivation) return { ...facts, encrypted: false }
+  if (!derivation) {
+    // The public half is believed no sooner than the private one that lies open beside it.
+    const key = await readPpk(version, bytes, { proof: 'quick' })
+    key.wipe()
+    return { ...facts, encrypted: false }
+  }
   return { ...facts, encrypted: true, cipher: encryption, kdf: derivation.facts }
 }
 
@@ -21,7 +26,7 @@ export async function inspectPpk(version: PpkVersion, bytes: Buffer): Promise<Ke
 export async function readPpk(
   version: PpkVersion,
   bytes: Buffer,
-  { passphrase, limits = defaultLimits }: ReadOptions = {},
+  { passphrase, limits = defaultLimits, proof }: ReadOptions = {},
 ): Promise<PrivateKey> {
   const file = parsePpk(version, bytes)
   const { plain, macKey } = file.derivation
@@ -30,7 +35,7 @@ export async function readPpk(
   try {
     const mac = version.mac(macKey, file, plain, file.mac.name)
     if (!timingSafeEqual(mac, file.mac.bytes)) throw misfit(file)
-    return await readPrivate(version, file, plain)
+    return await readPrivate(version, file, plain, proof)
   } finally {
     plain.fill(0)
     macKey.fill(0)
@@ -64,7 +69,12 @@ async function unseal(
   }
 }
 
-async function readPrivate(version: PpkVersion, file: PpkFile, plain: Buffer): Promise<PrivateKey> {
+async function readPrivate(
+  version: PpkVersion,
+  file: PpkFile,
+  plain: Buffer,
+  proof: ReadOptions['proof'],
+): Promise<PrivateKey> {
   const publicKey = file.publicKey.plain
   const algorithm = algorithmNamed(publicKey.algorithm.name)
   if (!algorithm.ppkFields) throw new KeytoolError('unsupported', `PPK files can't hold ${algorithm.type} keys`)
@@ -74,16 +84,12 @@ async function readPrivate(version: PpkVersion, file: PpkFile, plain: Buffer): P
   if (reader.left >= (file.derivation ? CIPHER.block : 1)) {
     throw new KeytoolError('damaged', `the private part has ${reader.left} bytes too many`)
   }
-  // The parts may be views of bytes that will be wiped: the key gets copies of its own.
-  const parts = Object.fromEntries(
-    Object.entries({ ...publicKey.parts, ...secret }).map(([name, part]) => [name, Buffer.from(part)]),
-  )
-  for (const part of Object.values(secret)) part.fill(0)
   try {
-    const key = await PrivateKey.fromParts(algorithm, parts, publicKey.comment)
+    const views = { ...publicKey.parts, ...secret }
+    const key = await PrivateKey.fromViews(algorithm, views, publicKey.comment, proof)
     return file.publicKey.algorithm.certifies ? key.withCertificate(file.publicKey) : key
-  } catch (error) {
-    for (const part of Object.values(parts)) part.fill(0)
-    throw error
+  } finally {
+    // Some rows make numbers of their own on reading.
+    for (const part of Object.values(secret)) part.fill(0)
   }
 }
