@@ -148,6 +148,27 @@ describe('several files and folders', () => {
     )
   })
 
+  test('very many lines: each is shown, or the file is damaged', async () => {
+    await writeFile(at('authorized_keys'), 'a\n'.repeat(150_000))
+    expect(await inspect('authorized_keys')).toHaveLength(150_000)
+    await mkdir(at('folder'))
+    await writeFile(at('folder/known_hosts'), 'a\n'.repeat(150_000))
+    expect(await inspect('folder')).toHaveLength(150_000)
+    await writeFile(at('authorized_keys'), 'a\n'.repeat(250_000))
+    expect(await runIn(home, ['inspect', 'authorized_keys'])).toMatchObject({
+      status: 6,
+      stderr: expect.stringContaining('more lines'),
+    })
+  })
+
+  test('an SSH-1 key does not hide the key below it', async () => {
+    await make('key', '-N', '')
+    const line = await readFile(at('key.pub'), 'utf8')
+    await writeFile(at('authorized_keys'), `1024 65537 ${'1234567890'.repeat(30)} old\n${line}`)
+    const fingerprint = await fingerprintOf('key')
+    expect(await inspect('authorized_keys')).toMatchObject([{ type: 'rsa1' }, { line: 2, heeded: true, fingerprint }])
+  })
+
   test('an empty folder is no error', async () => {
     await mkdir(at('folder'))
     expect(await inspect('folder')).toEqual([])

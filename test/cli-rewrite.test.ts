@@ -2,11 +2,14 @@ import {
   chmod,
   chown,
   copyFile,
+  lchown,
   link,
   lstat,
   mkdir,
+  open,
   readdir,
   readFile,
+  rename,
   rm,
   stat,
   symlink,
@@ -533,6 +536,84 @@ test('scrypt is told by what it has', async () => {
   const said = await succeed(home, ['convert', 'base', '--to', 'pkcs8', ...sealing])
   expect(said).toMatch(/scrypt 16 MiB/)
   expect(said).not.toMatch(/0 passes/)
+})
+
+// The tests run as root; the files lie where another user may do what they like.
+describe('in a folder of another user', () => {
+  const USER = 12345
+
+  beforeEach(async () => {
+    await put('openssh.plain')
+    await mkdir(at('mine'), { recursive: true, mode: 0o700 })
+    for (const name of ['', '.pub']) await copyFile(at(`openssh.plain${name}`), at(`mine/key${name}`))
+    await mkdir(at('w/theirs'))
+    await chown(at('w/theirs'), USER, USER)
+  })
+
+  async function lure(to: string, name: string): Promise<void> {
+    await symlink(to, at(`w/theirs/${name}`))
+    await lchown(at(`w/theirs/${name}`), USER, USER)
+  }
+
+  test.each([
+    ['comment', ['comment', 'w/theirs/key', 'another']],
+    ['comment of a public key', ['comment', 'w/theirs/key.pub', 'another']],
+    ['passphrase', ['passphrase', 'w/theirs/key', '--new-passphrase-file', 'new']],
+    ['convert', ['convert', 'w/theirs/key', '--to', 'ppk', '-o', 'w/theirs/key', '--force']],
+    ['convert to another file', ['convert', 'base', '--to', 'ppk', '-o', 'w/theirs/key', '--force']],
+    ['public', ['public', 'base', '-o', 'w/theirs/key.pub', '--force']],
+    ['public by way of a folder', ['public', 'base', '-o', 'w/theirs/way/key', '--force']],
+    ['gen', ['gen', '--no-passphrase', '-f', 'w/theirs/key', '--force']],
+  ] as [string, string[]][])('%s follows no link of that user to what is not theirs', async (_, args) => {
+    await lure(at('mine/key'), 'key')
+    await lure(at('mine/key.pub'), 'key.pub')
+    await lure(at('mine'), 'way')
+    await refuse(args, { status: 4, code: 'refused', says: /is a link that another user put there/ })
+  })
+
+  test('nor one that stands beside the key', async () => {
+    for (const name of ['key', 'key.pub']) await copyFile(at(`w/${name}`), at(`w/theirs/${name}`))
+    await rm(at('w/theirs/key.pub'))
+    await lure(at('mine/key.pub'), 'key.pub')
+    await refuse(['comment', 'w/theirs/key', 'another'], { status: 4, code: 'refused', says: /key\.pub is a link/ })
+  })
+
+  test('a pipe in place of the file keeps nobody waiting', async () => {
+    await runOrThrow('/usr/bin/mkfifo', [at('w/theirs/key'), at('w/theirs/key.pub')])
+    const refusal = { status: 6, code: 'damaged', says: /no plain file/ }
+    await refuse(['comment', 'w/theirs/key.pub', 'another'], refusal)
+    await refuse(['passphrase', 'w/theirs/key', '--new-passphrase-file', 'new'], refusal)
+  })
+
+  test('a file that takes the place of the key while its passphrase is awaited stays', async () => {
+    await copyFile(at('openssh.sealed'), at('w/theirs/key'))
+    await runOrThrow('/usr/bin/mkfifo', [at('w/secret')])
+    const running = runIn(home, ['comment', 'w/theirs/key', 'another', '--passphrase-file', 'w/secret'])
+    // Opens once the other side reads, which it does after it has read the key.
+    const secret = await open(at('w/secret'), 'w')
+    await writeFile(at('w/theirs/other'), 'precious')
+    await rename(at('w/theirs/other'), at('w/theirs/key'))
+    await secret.writeFile(`${OLD}\n`)
+    await secret.close()
+    expect(await running).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/w\/theirs\/key was changed by somebody else meanwhile[\s\S]*nothing was changed/),
+    })
+    expect(await readFile(at('w/theirs/key'), 'utf8')).toBe('precious')
+    expect(await readdir(at('w/theirs'))).toEqual(['key'])
+  })
+})
+
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s leaves no key half written behind', async signal => {
+  const args = ['gen', '--count', '20000', '-f', 'w/k-%05d', '--no-passphrase']
+  const running = await startKeytool(args, { env: home.env, cwd: home.path })
+  for (let i = 0; i < 500 && (await readdir(at('w'))).length < 300; i++) await sleep(20)
+  expect(await running.stop(signal)).toEqual({ status: null, signal })
+  const names = await readdir(at('w'))
+  expect(names.length).toBeGreaterThan(200)
+  expect(names.filter(name => name.endsWith('.tmp'))).toEqual([])
+  expect(names.filter(name => !name.endsWith('.pub') && !names.includes(`${name}.pub`))).toEqual([])
 })
 
 /** A disk of four pages, mounted at `w/disk`: the smallest that holds a key. */

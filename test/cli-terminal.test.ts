@@ -448,7 +448,7 @@ describe('a file that hides its public half', () => {
   test('inspect does not ask', async () => {
     const on = await open(['inspect', 'hidden'])
     expect(await on.exitStatus()).toBe(0)
-    expect(await on.screen()).toMatch(/its public half is inside/)
+    expect(await on.screen()).toMatch(/its public half is encrypted, too/)
   })
 })
 

@@ -1,5 +1,5 @@
 import { access, stat } from 'node:fs/promises'
-import { readPlain, readWhole } from '@keytool/agent/platform'
+import { type FileIdentity, readPlain, readToRewrite, readWhole } from '@keytool/agent/platform'
 import {
   defaultLimits,
   detectPrivate,
@@ -56,6 +56,8 @@ export interface Opened<F extends KeyFormat = KeyFormat> {
   readonly passphrase?: Buffer
   readonly format: F
   readonly facts: KeyFacts
+  /** Of a file that is to be written anew: which one was read. */
+  readonly identity?: FileIdentity
 }
 
 /** A private key from a file of any format, its passphrase taken from where cli.md says, asked for up to three times. */
@@ -72,9 +74,33 @@ export async function openToRewrite(
   unlocking: Unlocking,
   context: Context,
 ): Promise<Opened<WritableFormat>> {
-  const bytes = await readWhole(path)
+  const { bytes, identity } = await readToRewrite(path)
   const format = await naming(path, () => writable(detectPrivate(bytes)))
-  return openAs(format, path, bytes, unlocking, context)
+  await checkAlone(path, bytes, context)
+  return { ...(await openAs(format, path, bytes, unlocking, context)), identity }
+}
+
+/** Like {@link openKey}, for a file whose place a file of another format is to take. */
+export async function openToReplace(path: string, unlocking: Unlocking, context: Context): Promise<Opened> {
+  const { bytes, identity } = await readToRewrite(path)
+  await checkAlone(path, bytes, context)
+  const format = await naming(path, () => detectPrivate(bytes))
+  return { ...(await openAs(format, path, bytes, unlocking, context)), identity }
+}
+
+/** Before a key takes the place of the file it came from: throws `refused` where something would be lost with that. */
+async function checkAlone(path: string, bytes: Buffer, context: Context): Promise<void> {
+  const format = await naming(path, async () => {
+    const found = detectPrivate(bytes)
+    // What is damaged, or holds several keys, says so first.
+    await found.inspect(bytes)
+    return found
+  })
+  if (format.isAlone?.(bytes) ?? true) return
+  throw new KeytoolError('refused', `${path} holds more than the key (certificates or text beside it)`, {
+    reason: 'nothing was changed',
+    hint: `${context.name} convert ${context.say.word(path)} -o NEW --to ${format.option ?? 'openssh'} writes the key alone`,
+  })
 }
 
 async function openAs<F extends KeyFormat>(
@@ -140,8 +166,10 @@ function passphraseFor(path: string, { passphraseFile }: Unlocking, context: Con
 }
 
 function wrongPassphrase(path: string, what: string, cause: KeytoolError): KeytoolError {
+  // What the format knows besides: that the file may have been altered.
+  const why = cause.reason === undefined ? what : `${what}; ${cause.reason}`
   return new KeytoolError('secret-wrong', `wrong passphrase for ${path}`, {
-    reason: `${what}; nothing was changed`,
+    reason: `${why}; nothing was changed`,
     hint: 'try the passphrase it was made with, or pass it with --passphrase-file',
     cause,
   })
@@ -205,6 +233,10 @@ export async function withCommentBeside(
 export async function isSameFile(one: string, other: string): Promise<boolean> {
   const [first, second] = await Promise.all([one, other].map(path => stat(path).catch(() => undefined)))
   return first !== undefined && second !== undefined && first.ino === second.ino && first.dev === second.dev
+}
+
+export async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true
 }
 
 export async function isThere(path: string): Promise<boolean> {

@@ -52,6 +52,7 @@ export async function newPassphrase(wanted: NewPassphrase, context: Context): Pr
       )
       continue
     }
+    await warnOfWeak(first, wanted.known ?? [], context)
     const second = await askNewSecret('the same once more', hint, context, 'unrated')
     if (first.equals(second)) {
       second.fill(0)
@@ -60,6 +61,16 @@ export async function newPassphrase(wanted: NewPassphrase, context: Context): Pr
     context.say.prompt('the two differ; once more from the start')
   }
   throw new KeytoolError('secret-wrong', 'the two passphrases differed three times', { reason: 'nothing was written' })
+}
+
+/** After Enter, since a passphrase that was pasted had no time for a word beside it. It is the user's to decide. */
+async function warnOfWeak(passphrase: Buffer, known: readonly string[], context: Context): Promise<void> {
+  if (!hasTerminal(context)) return
+  const { rateStrength } = await import('./passphrase/strength.js')
+  const strength = await rateStrength(passphrase.toString('utf8'), known)
+  if (!strength || strength.score > 1) return
+  const advice = strength.advice === undefined ? '' : `: ${strength.advice}`
+  context.say.prompt(`${strength.label}, guessed within ${strength.crackTime}${advice}`)
 }
 
 function questionFor({ what, guided, noun = 'passphrase' }: NewPassphrase): string {

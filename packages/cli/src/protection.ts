@@ -1,10 +1,11 @@
-import { type KdfFacts, type KeyFacts, rateKdf } from '@keytool/keygen'
+import { type KdfFacts, type KeyFacts, rateKdf, showForeign } from '@keytool/keygen'
 import { count } from './text.js'
 
 /** How a key file is protected, as people read it: `aes256-ctr, bcrypt 24 rounds`. */
 export function describeProtection({ encrypted, cipher, kdf }: Pick<KeyFacts, 'encrypted' | 'cipher' | 'kdf'>): string {
   if (!encrypted) return 'not encrypted'
-  return [cipher, kdf && describeKdf(kdf)].filter(Boolean).join(', ')
+  // An unknown cipher has whatever name the file gives it.
+  return [cipher && showForeign(cipher, 64), kdf && describeKdf(kdf)].filter(Boolean).join(', ')
 }
 
 function describeKdf({ name, rounds, memory, passes, parallelism }: KdfFacts): string {

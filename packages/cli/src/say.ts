@@ -18,6 +18,8 @@ const MAX_PATH = 4096
 
 const colours = { green: 32, red: 31, yellow: 33, dim: 2, bold: 1 } as const
 type Colour = keyof typeof colours
+/** Line ends, and what {@link Say.paint} puts in. */
+const OURS = new RegExp(`(\\n|${'\u001b'}\\[(?:0|${Object.values(colours).join('|')})m)`)
 
 /**
  * The one voice: what goes to stdout, what to stderr, with which marks and colours. Commands say what happened; how it
@@ -59,7 +61,7 @@ export class Say {
 
   /** A fact for people, on stdout; not with `--json` or `--quiet`. */
   line(text = ''): void {
-    if (!this.#json && !this.#quiet) this.#options.stdout.write(`${text}\n`)
+    if (!this.#json && !this.#quiet) this.#options.stdout.write(`${this.#clean(text, this.#options.stdout)}\n`)
   }
 
   /** Facts for programs: one JSON value on stdout, with `--json` only. */
@@ -74,18 +76,18 @@ export class Say {
 
   /** A word beside the work, on stderr; not with `--quiet`. */
   note(text: string): void {
-    if (!this.#quiet) this.#options.stderr.write(`${text}\n`)
+    if (!this.#quiet) this.#options.stderr.write(`${this.#clean(text)}\n`)
   }
 
   /** A line on stderr that the next one takes the place of; empty to take it away. On a terminal only, never with `--quiet`. */
   transient(text: string): void {
     const { stderr } = this.#options
-    if (!this.#quiet && stderr.isTTY === true) stderr.write(`\r\u001b[K${text}`)
+    if (!this.#quiet && stderr.isTTY === true) stderr.write(`\r\u001b[K${this.#clean(text)}`)
   }
 
   /** What somebody must see before they answer a question: on stderr, whatever else is quiet. */
   prompt(text: string): void {
-    this.#options.stderr.write(`${text}\n`)
+    this.#options.stderr.write(`${this.#clean(text)}\n`)
   }
 
   /** The mark of success or failure that this terminal can show. */
@@ -136,6 +138,17 @@ export class Say {
     if (reason) lines.push(`  ${clean(reason)}`)
     if (hint) lines.push(`  ${clean(this.#named(hint))}`)
     stderr.write(`${lines.join('\n')}\n`)
+  }
+
+  /** Nothing reaches a terminal that could act on it but line ends and our own colours, whoever forgot to escape it. */
+  #clean(text: string, stream: Stream = this.#options.stderr): string {
+    const mayPaint = this.#colour && stream.isTTY === true
+    return text
+      .split(OURS)
+      .map((part, i) =>
+        i % 2 === 1 && (part === '\n' || mayPaint) ? part : showForeign(part, Number.POSITIVE_INFINITY),
+      )
+      .join('')
   }
 
   /** The libraries say `keytool list`; whoever was called ssh-keytool has to say that. */

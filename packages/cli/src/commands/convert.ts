@@ -1,13 +1,18 @@
 import {
   formatOfOption,
   isPlain,
+  type KeyFacts,
   type KeyFormat,
   KeytoolError,
+  optionsLike,
   type PrivateKey,
+  rateKdf,
+  showForeign,
   type WritableFormat,
+  type WriteOptions,
 } from '@keytool/keygen'
 import type { Context, Run } from '../context.js'
-import { isSameFile, isThere, openKey, withCommentBeside } from '../files.js'
+import { isSameFile, isThere, openKey, openToReplace, withCommentBeside } from '../files.js'
 import { keyFacts } from '../key-facts.js'
 import { newPassphrase } from '../new-passphrase.js'
 import { parse } from '../options.js'
@@ -32,20 +37,29 @@ export const run: Run = async (args, context) => {
   const format = formatOfOption(options.to)
   const costs = costsOf(options, format)
   await checkFree(options)
-  const { key: opened, passphrase: old, format: from } = await openKey(path, options, context)
+  const { output } = options
+  // In place of the file itself: then that very file has to be there still, and hold nothing else.
+  const isInPlace = output !== undefined && output !== '-' && (await isSameFile(output, path))
+  const read = await (isInPlace ? openToReplace : openKey)(path, options, context)
+  const { key: opened, passphrase: old, format: from, facts: before } = read
   // PEM and its like keep no comment; the `.pub` beside them may.
   const { comment } = await withCommentBeside(path, opened.publicKey, '')
   const key = opened.comment === '' && isPlain(comment) ? opened.withComment(comment) : opened
   checkFit(key, from, format)
   const passphrase = await passphraseFor(format, old, options, context)
-  const bytes = await format.write(key, { ...costs, ...(passphrase && { passphrase }) })
-  await place({ path, key, bytes, passphrase }, options, context)
-  if (options.output !== undefined && options.output !== '-') {
+  const bytes = await format.write(key, {
+    ...keptCosts(before, format, costs),
+    ...costs,
+    ...(passphrase && { passphrase }),
+  })
+  if (isInPlace) await rewriteKey({ path: output, key, bytes, passphrase, identity: read.identity })
+  else await place({ key, bytes, passphrase }, options, context)
+  if (output !== undefined && output !== '-') {
     const facts = await format.inspect(bytes)
-    context.say.done(`${context.say.path(options.output)}  ${format.title}, ${describeRated(facts)}`)
+    context.say.done(`${context.say.path(output)}  ${format.title}, ${describeRated(facts)}`)
     const { encrypted, cipher, kdf } = facts
     context.say.facts({
-      path: options.output,
+      path: output,
       format: facts.format,
       encrypted,
       cipher,
@@ -58,24 +72,25 @@ export const run: Run = async (args, context) => {
     context.say.note(`${format.title} files keep no certificate: keytool public ${context.say.word(path)} prints it`)
   }
   if (key.comment !== '' && !format.keepsComment) {
-    context.say.note(`${format.title} files keep no comment: ${JSON.stringify(key.comment)} is left out`)
+    context.say.note(`${format.title} files keep no comment: "${showForeign(key.comment)}" is left out`)
   }
   return 0
 }
 
-/** A file in place of the one that was read is looked at once more before the old one goes. */
+/** A guess does not get cheaper on the way: where both formats have the same KDF, and the file's is a strong one, it stays. */
+function keptCosts({ kdf }: KeyFacts, to: WritableFormat, asked: WriteOptions): WriteOptions {
+  const isAsked = asked.rounds !== undefined || asked.kdf !== undefined || asked.argon2 !== undefined
+  return kdf && !isAsked && rateKdf(kdf) === 'strong' ? optionsLike({ kdf }, to) : {}
+}
+
 async function place(
-  result: { path: string; key: PrivateKey; bytes: Buffer; passphrase: Buffer | undefined },
+  { key, bytes, passphrase }: { key: PrivateKey; bytes: Buffer; passphrase: Buffer | undefined },
   { output, force = false }: Options,
   context: Context,
 ): Promise<void> {
-  if (output !== undefined && output !== '-' && (await isSameFile(output, result.path))) {
-    await rewriteKey({ ...result, path: output })
-    return
-  }
-  // What takes the place of another key is looked at as closely; what is new takes nobody's.
-  const check = (written: Buffer) => checkSame(written, result.key, result.passphrase)
-  await writeResult(result.bytes, { path: output, mode: 0o600, force, ...(force && { check }) }, context)
+  // What takes the place of another key is looked at before that one goes; what is new takes nobody's.
+  const check = (written: Buffer) => checkSame(written, key, passphrase)
+  await writeResult(bytes, { path: output, mode: 0o600, force, ...(force && { check }) }, context)
 }
 
 function checkFit({ algorithm }: PrivateKey, from: KeyFormat, to: WritableFormat): void {

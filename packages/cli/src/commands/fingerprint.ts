@@ -90,7 +90,9 @@ async function keyOf(what: Inspected, path: string, options: Options, context: C
 /** Files that hide their public half are opened; what has no key at all says so. */
 async function hiddenKey(what: Inspected, path: string, options: Options, context: Context): Promise<PublicKey> {
   if (what.kind === 'private' && what.encrypted) return publicOrOpened(path, options, context)
-  if ('error' in what && what.error) throw what.error
+  if ('error' in what && what.error) {
+    throw new KeytoolError(what.error.code, `${path} line ${what.line}: ${what.error.message}`, { cause: what.error })
+  }
   throw new KeytoolError('unsupported', `${path}: there is no key in it whose fingerprint could be shown`)
 }
 

@@ -1,10 +1,18 @@
 import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { listFolder } from '@keytool/agent/platform'
-import { findWeaknesses, type Inspected, inspectKeys, isKeytoolError, type Weakness } from '@keytool/keygen'
+import { listFolder, readPlain, readWhole } from '@keytool/agent/platform'
+import {
+  findWeaknesses,
+  type Inspected,
+  inspectKeys,
+  isKeytoolError,
+  type KeytoolError,
+  looksLikeKey,
+  type Weakness,
+} from '@keytool/keygen'
 import type { Run } from '../context.js'
 import { forEach } from '../each.js'
-import { withCommentBeside, withFile } from '../files.js'
+import { naming, withCommentBeside } from '../files.js'
 import { parse } from '../options.js'
 import { type Found, toFacts } from './inspect/facts.js'
 import { show, table } from './inspect/show.js'
@@ -23,20 +31,27 @@ export const run: Run = async (args, context) => {
   const facts: object[] = []
   const status = await forEach(parsed.words, context, async word => {
     const isTable = await isFolder(word)
-    const found = isTable ? await inspectFolder(word) : await inspectFile(word)
-    facts.push(...found.map(toFacts))
+    const { found, troubles } = isTable
+      ? await inspectFolder(word)
+      : { found: await inspectFile(word, readWhole), troubles: [] }
+    for (const each of found) facts.push(toFacts(each))
     context.say.line(context.say.path(word))
     if (found.length === 0) context.say.line('  no key in it')
     else if (isTable) table(found, context)
     else for (const each of found) show(each, context)
+    const last = troubles.pop()
+    for (const trouble of troubles) context.say.error(trouble)
+    // The caller says it, and counts it.
+    if (last) throw last
   })
   context.say.facts(facts)
   return status
 }
 
 /** Everything in one file. */
-function inspectFile(path: string): Promise<Found[]> {
-  return withFile(path, async bytes => {
+async function inspectFile(path: string, read: (path: string) => Promise<Buffer>): Promise<Found[]> {
+  const bytes = await read(path)
+  return naming(path, async () => {
     const found: Found[] = []
     for (const what of await inspectKeys(bytes, { fileName: basename(path) })) {
       found.push({ path, what: await withComment(path, what), warnings: await warningsOf(what) })
@@ -45,18 +60,24 @@ function inspectFile(path: string): Promise<Found[]> {
   })
 }
 
-/** In a folder much is no key, and that is no error. */
-async function inspectFolder(folder: string): Promise<Found[]> {
+/** In a folder much is no key, and that is no error. What begins like one and is damaged, or can't be read, is. */
+async function inspectFolder(folder: string): Promise<{ found: Found[]; troubles: KeytoolError[] }> {
   const found: Found[] = []
+  const troubles: KeytoolError[] = []
   for (const name of await listFolder(folder)) {
+    const path = join(folder, name)
+    let bytes: Buffer | undefined
+    // Nobody named it: a pipe that takes its place meanwhile keeps nobody waiting.
+    const read = async () => (bytes = await readPlain(path))
     try {
-      const path = join(folder, name)
-      if ((await stat(path)).isFile()) found.push(...(await inspectFile(path)))
+      if (!(await stat(path)).isFile()) continue
+      for (const each of await inspectFile(path, read)) found.push(each)
     } catch (error) {
-      if (!isKeytoolError(error) && !(error as NodeJS.ErrnoException).code) throw error
+      if (isKeytoolError(error) && (bytes ? looksLikeKey(bytes) : error.code === 'failed')) troubles.push(error)
+      else if (!isKeytoolError(error) && !(error as NodeJS.ErrnoException).code) throw error
     }
   }
-  return found
+  return { found, troubles }
 }
 
 async function warningsOf({ public: key }: Inspected): Promise<readonly Weakness[]> {

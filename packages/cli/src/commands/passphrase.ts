@@ -39,12 +39,16 @@ export const run: Run = async (args, context) => {
   if (options.passphraseFile === '-' && options.newPassphraseFile === '-') {
     throw new KeytoolError('usage', 'only one secret can come from standard input')
   }
-  const { key, format, facts } = await openToRewrite(path, options, context)
+  const { key, format, facts, identity } = await openToRewrite(path, options, context)
   if (format.ciphers.length === 0 && !options.remove) {
     throw new KeytoolError('unsupported', `${format.title} files can't be encrypted`, {
       reason: 'nothing was changed',
       hint: `${context.name} convert turns it into a format that can be`,
     })
+  }
+  if (options.remove && !facts.encrypted) {
+    context.say.line(`${context.say.path(path)} had no passphrase; nothing was changed`)
+    return 0
   }
   const passphrase = options.remove
     ? undefined
@@ -62,7 +66,7 @@ export const run: Run = async (args, context) => {
   const like = optionsLike(facts, format)
   const costs = passphrase ? dearer(like, await chooseCosts(format, () => performance.now())) : like
   const bytes = await format.write(key, { ...costs, ...(passphrase && { passphrase }) })
-  await rewriteKey({ path, key, bytes, passphrase })
+  await rewriteKey({ path, key, bytes, passphrase, identity })
   const now = await format.inspect(bytes)
   context.say.done(`${context.say.path(path)}  ${format.title}, ${describeRated(now)}`)
   context.say.facts({ path, format: now.format, encrypted: now.encrypted, cipher: now.cipher, kdf: now.kdf })

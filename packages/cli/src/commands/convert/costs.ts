@@ -34,12 +34,14 @@ export function costsOf(options: Options, to: WritableFormat): WriteOptions {
     ...(rounds !== undefined && {
       rounds: wholeNumber(rounds, '--rounds', 1, to.tuning?.includes('kdf') ? 10_000_000 : 8192),
     }),
-    argon2: {
-      ...(kind && { kind }),
-      ...(memory !== undefined && { memory: wholeNumber(memory, '--memory', 8, 1 << 20) }),
-      ...(passes !== undefined && { passes: wholeNumber(passes, '--passes', 1, 1 << 20) }),
-      ...(parallel !== undefined && { parallelism: wholeNumber(parallel, '--parallel', 1, (1 << 24) - 1) }),
-    },
+    ...(dials.some(({ name, tuning }) => tuning === 'argon2' && options[name] !== undefined) && {
+      argon2: {
+        ...(kind && { kind }),
+        ...(memory !== undefined && { memory: wholeNumber(memory, '--memory', 8, 1 << 20) }),
+        ...(passes !== undefined && { passes: wholeNumber(passes, '--passes', 1, 1 << 20) }),
+        ...(parallel !== undefined && { parallelism: wholeNumber(parallel, '--parallel', 1, (1 << 24) - 1) }),
+      },
+    }),
   }
 }
 

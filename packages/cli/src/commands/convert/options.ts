@@ -1,7 +1,8 @@
 export const usage = {
   command: 'convert',
   takes: '<file>',
-  summary: 'Turn a private key into another format. Comment and passphrase are kept unless you say otherwise.',
+  summary:
+    'Turn a private key into another format. Comment, passphrase and, where both have the same, a strong KDF are kept unless you say otherwise.',
   examples: ['convert old.ppk --to openssh -o id_old', 'convert ~/.ssh/id_rsa --to ppk -o id_rsa.ppk'],
   options: [
     ['--to <format>', 'openssh, ppk, ppk2, pem, pkcs8, sshcom or jwk'],
@@ -10,7 +11,7 @@ export const usage = {
     ['--new-passphrase-file <file>', 'protect the result with this one instead'],
     ['--no-passphrase', 'leave the result without protection'],
     ['--cipher <cipher>', 'openssh: aes256-ctr and all of ssh-keygen -Z; pem, pkcs8: aes256-cbc, 3des-cbc ...'],
-    ['--rounds <n>', 'openssh: bcrypt rounds (default: 24); pkcs8: iterations of PBKDF2'],
+    ['--rounds <n>', 'openssh: bcrypt rounds; pkcs8: iterations of PBKDF2 (default: 24, 600000)'],
     ['--kdf <kdf>', 'pkcs8: pbkdf2 or scrypt (default: pbkdf2)'],
     ['--argon2 <kind>', 'ppk: id, i or d (default: id)'],
     ['--memory <KiB>', 'ppk: memory of Argon2 (default: 8192)'],

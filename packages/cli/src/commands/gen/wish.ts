@@ -1,6 +1,7 @@
 import { hostname, userInfo } from 'node:os'
 import { basename, join } from 'node:path'
 import {
+  algorithmOfType,
   checkComment,
   chooseCosts,
   formatOfOption,
@@ -12,7 +13,7 @@ import {
 } from '@keytool/keygen'
 import { askChoice, askText, askYes, hasTerminal } from '../../ask.js'
 import type { Context } from '../../context.js'
-import { isThere } from '../../files.js'
+import { isFolder, isThere } from '../../files.js'
 import { newPassphrase } from '../../new-passphrase.js'
 import { wholeNumber } from '../../options.js'
 import { kinds } from './kinds.js'
@@ -40,7 +41,11 @@ export async function decide(options: Options, context: Context): Promise<Wish> 
   }
   const format = formatOfOption(options.format ?? 'openssh')
   const count = options.count === undefined ? undefined : wholeNumber(options.count, '--count', 1, 100_000)
-  const plan = planKey(asking ? await askChoice('Kind of key', kinds, context) : typeOf(options), bitsOf(options))
+  if (count !== undefined && options.file === undefined) {
+    throw new KeytoolError('usage', '--count needs a pattern of names', { hint: "-f 'keys/web-%02d'" })
+  }
+  const bits = bitsOf(options)
+  const plan = planKey(asking ? await askChoice('Kind of key', kindsFor(format, bits), context) : typeOf(options), bits)
   checkFit(format, plan, options, context)
   const path = await placeOf(plan.algorithm.type, format.option, options, asking, context)
   const paths = count === undefined ? [path] : numbered(path, count)
@@ -64,6 +69,18 @@ export async function decide(options: Options, context: Context): Promise<Wish> 
     force,
     writing: passphrase ? { ...(await costsFor(format, options)), passphrase } : {},
   }
+}
+
+/** Only what can be made in this format, and has a choice of sizes where one was given, is worth asking about. */
+function kindsFor(format: WritableFormat, bits: number | undefined): readonly (typeof kinds)[number][] {
+  const fitting = kinds.filter(({ value }) => {
+    const algorithm = algorithmOfType(value)
+    return (
+      format.holds(algorithm) && (bits === undefined || algorithm.sizes !== undefined || algorithm.bits({}) === bits)
+    )
+  })
+  if (fitting.length > 0) return fitting
+  throw new KeytoolError('usage', `no key of ${bits} bits fits into a file of format ${format.title}`)
 }
 
 /** What can't be is said before anything is asked. */
@@ -115,16 +132,18 @@ async function placeOf(
   context: Context,
 ): Promise<string> {
   if (options.file === '') throw new KeytoolError('usage', 'the name of the file is empty', { hint: '-f FILE' })
-  if (options.file !== undefined) return options.file
-  if (options.count !== undefined) {
-    throw new KeytoolError('usage', '--count needs a pattern of names', { hint: "-f 'keys/web-%02d'" })
-  }
+  if (options.file !== undefined) return fromHome(options.file, context)
   const suffix = format === 'openssh' ? '' : `.${format.replace(/\d$/, '')}`
   const stem = type.startsWith('ecdsa-') ? 'ecdsa' : type.replaceAll('-', '_')
   const fallback = join(context.places.ssh, `id_${stem}${suffix}`)
   if (!asking) return fallback
   const answer = await askText('Where', context, context.say.path(fallback))
-  return answer.replace(/^~(?=[\\/])/, context.places.home)
+  return fromHome(answer, context)
+}
+
+/** A pattern stands in quotes, where no shell looks at the `~`. */
+function fromHome(path: string, { places }: Context): string {
+  return /^~[\\/]/.test(path) ? join(places.home, path.slice(2)) : path
 }
 
 async function commentsFor(
@@ -147,6 +166,7 @@ async function mayReplace(keys: readonly string[], options: Options, context: Co
   if (options.force) return true
   for (const path of keys.flatMap(key => [key, `${key}.pub`])) {
     if (!(await isThere(path))) continue
+    if (await isFolder(path)) throw new KeytoolError('usage', `${path} is a folder; the key needs a name in it`)
     const shown = context.say.path(path)
     const mayAsk = keys.length === 1 && hasTerminal(context)
     if (mayAsk && (await askYes(`${shown} is there already. Replace it?`, context))) return true

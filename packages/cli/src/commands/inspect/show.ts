@@ -90,7 +90,13 @@ function protection(what: InspectedPrivate): string {
 }
 
 function hidden(what: InspectedPrivate): string {
-  return [what.type, showForeign(what.comment ?? ''), 'its public half is inside'].filter(Boolean).join(', ')
+  return [
+    what.type,
+    showForeign(what.comment ?? ''),
+    'its public half is encrypted, too: fingerprint and public ask for the passphrase',
+  ]
+    .filter(Boolean)
+    .join(', ')
 }
 
 function describeSsh1({ kind, bits, comment, encrypted, fingerprint }: InspectedSsh1): string[] {
