@@ -2,7 +2,7 @@ import { jest } from '@jest/globals'
 import { pkcs8 } from '../packages/keygen/src/formats/pkcs8/pkcs8.js'
 import type { PrivateKey } from '../packages/keygen/src/key.js'
 import { flipEveryBit } from '../packages/keygen/test/pem-flips.js'
-import { sampleKey } from '../packages/keygen/test/sample-keys.js'
+import { sampleSet } from '../packages/keygen/test/sample-keys.js'
 
 // Every bit of whole PKCS#8 files turned: too long for the tests that run before each commit.
 
@@ -13,16 +13,10 @@ const passphrase = Buffer.from('pässwörd 密')
 /** The format is tested here, not the price. */
 const cheap = { passphrase, rounds: 1 }
 
-const keys = new Map<string, PrivateKey>()
+let keyOf: (type: string) => PrivateKey
 beforeAll(async () => {
-  for (const type of types) keys.set(type, await sampleKey(type, 'hana@läptop 🔑'))
+  keyOf = await sampleSet(types, 'hana@läptop 🔑')
 })
-
-function keyOf(type: string): PrivateKey {
-  const key = keys.get(type)
-  if (!key) throw new Error(`no key of type ${type}`)
-  return key
-}
 
 const read = (bytes: Buffer) => pkcs8.read(bytes, { passphrase })
 

@@ -1,3 +1,4 @@
+import { Cursor } from './cursor.js'
 import { damagedAt } from './error.js'
 
 /** Tags of X.690 that key files use. Constructed and context-specific bits included. */
@@ -29,28 +30,10 @@ const MAX_ELEMENT = 1 << 20
  *
  * All methods throw `KeytoolError('damaged')` with the offset. Buffers it returns are views of the input.
  */
-export class DerReader {
-  readonly #bytes: Buffer
-  readonly #base: number
-  #at = 0
-
-  /** @param base offset of `bytes` within the outermost input, for errors. */
-  constructor(bytes: Uint8Array, base = 0) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    this.#base = base
-  }
-
-  get offset(): number {
-    return this.#base + this.#at
-  }
-
-  get left(): number {
-    return this.#bytes.length - this.#at
-  }
-
+export class DerReader extends Cursor {
   /** The next element's tag, without reading it; `undefined` at the end. */
   peek(): number | undefined {
-    return this.#bytes[this.#at]
+    return this.source[this.at]
   }
 
   /** Content of the next element, which must have this tag. */
@@ -59,8 +42,8 @@ export class DerReader {
     const found = this.#byte()
     if (found !== tag) throw damagedAt(`an element of type ${hex(found)} stands where ${hex(tag)} should be`, start)
     const length = this.#length(start)
-    const content = this.#bytes.subarray(this.#at, this.#at + length)
-    this.#at += length
+    const content = this.source.subarray(this.at, this.at + length)
+    this.at += length
     return content
   }
 
@@ -81,9 +64,9 @@ export class DerReader {
 
   /** A whole element as it stands, header and all. */
   raw(): Buffer {
-    const from = this.#at
+    const from = this.at
     this.element(this.peek() ?? 0)
-    return this.#bytes.subarray(from, this.#at)
+    return this.source.subarray(from, this.at)
   }
 
   /** An INTEGER that is not negative, as unsigned big-endian bytes without leading zeros (zero is empty). */
@@ -127,22 +110,10 @@ export class DerReader {
     if (this.element(tags.null).length > 0) throw damagedAt('a NULL has content', start)
   }
 
-  /** All that is left, as it stands. */
-  rest(): Buffer {
-    const from = this.#at
-    this.#at = this.#bytes.length
-    return this.#bytes.subarray(from)
-  }
-
-  /** Throws unless everything was read: trailing data is damage. */
-  end(): void {
-    if (this.left > 0) throw damagedAt(`${this.left} bytes too many`, this.offset)
-  }
-
   #byte(): number {
-    const value = this.#bytes[this.#at]
+    const value = this.source[this.at]
     if (value === undefined) throw damagedAt('it ends where an element should be', this.offset)
-    this.#at++
+    this.at++
     return value
   }
 

@@ -1,3 +1,4 @@
+import { Cursor } from './cursor.js'
 import { damagedAt } from './error.js'
 
 /** The longest string any format here may hold, in bytes. Far above every real key, far below trouble. */
@@ -10,29 +11,9 @@ export const MAX_STRING: number = 1 << 20
  * All methods throw `KeytoolError('damaged')` with the offset when the bytes do not hold what is asked for. Buffers it
  * returns are views of the input, not copies.
  */
-export class Reader {
-  readonly #bytes: Buffer
-  readonly #base: number
-  #at = 0
-
-  /** @param base offset of `bytes` within the outermost input, so that nested readers report true places. */
-  constructor(bytes: Uint8Array, base = 0) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    this.#base = base
-  }
-
-  /** Offset of the next byte within the outermost input. */
-  get offset(): number {
-    return this.#base + this.#at
-  }
-
-  /** Bytes not read yet. */
-  get left(): number {
-    return this.#bytes.length - this.#at
-  }
-
+export class Reader extends Cursor {
   byte(): number {
-    return this.#bytes.readUInt8(this.#take(1, 'a byte'))
+    return this.source.readUInt8(this.take(1, 'a byte'))
   }
 
   /** RFC 4251: zero is false, every other value true. */
@@ -41,11 +22,11 @@ export class Reader {
   }
 
   uint32(): number {
-    return this.#bytes.readUInt32BE(this.#take(4, 'a uint32'))
+    return this.source.readUInt32BE(this.take(4, 'a uint32'))
   }
 
   uint64(): bigint {
-    return this.#bytes.readBigUInt64BE(this.#take(8, 'a uint64'))
+    return this.source.readBigUInt64BE(this.take(8, 'a uint64'))
   }
 
   /** A uint32 that counts elements of at least one byte each; more than `cap` or than what is left is a lie. */
@@ -96,25 +77,8 @@ export class Reader {
 
   /** The next `length` bytes as they stand. */
   bytes(length: number): Buffer {
-    const at = this.#take(length, `${length} bytes`)
-    return this.#bytes.subarray(at, at + length)
-  }
-
-  /** All that is left. */
-  rest(): Buffer {
-    return this.bytes(this.left)
-  }
-
-  /** Throws unless everything was read: trailing data is damage. */
-  end(): void {
-    if (this.left > 0) throw damagedAt(`${this.left} bytes too many`, this.offset)
-  }
-
-  #take(length: number, what: string): number {
-    if (length > this.left) throw damagedAt(`it ends where ${what} should be`, this.offset)
-    const at = this.#at
-    this.#at += length
-    return at
+    const at = this.take(length, `${length} bytes`)
+    return this.source.subarray(at, at + length)
   }
 }
 

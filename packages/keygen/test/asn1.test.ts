@@ -11,22 +11,16 @@ import { spki } from '../src/formats/pem/spki.js'
 import { pkcs8 } from '../src/formats/pkcs8/pkcs8.js'
 import type { PrivateKey, PublicKey } from '../src/key.js'
 import { toBigInt, toBytes } from '../src/number.js'
-import { allTypes, sampleKey } from './sample-keys.js'
+import { allTypes, sampleSet } from './sample-keys.js'
 
 const types = ['ed25519', 'ed448', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'rsa', 'dsa']
 const EC = '2a8648ce3d0201'
 const P256 = '2a8648ce3d030107'
 
-const keys = new Map<string, PrivateKey>()
+let keyOf: (type: string) => PrivateKey
 beforeAll(async () => {
-  for (const type of allTypes) keys.set(type, await sampleKey(type))
+  keyOf = await sampleSet(allTypes)
 })
-
-function keyOf(type: string): PrivateKey {
-  const key = keys.get(type)
-  if (!key) throw new Error(`no key of type ${type}`)
-  return key
-}
 
 function part(type: string, name: string): Buffer {
   return keyOf(type).parts[name] ?? Buffer.alloc(0)

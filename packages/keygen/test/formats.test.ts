@@ -14,7 +14,7 @@ import { inspectKeys } from '../src/inspect.js'
 import type { PrivateKey, PublicKey } from '../src/key.js'
 import { type Limits, noLimits } from '../src/protect/caps.js'
 import { cheap, heldTypes, pairs, passphrase, sampleFile, sampleKeys, withCrLf } from './altered.js'
-import { allTypes } from './sample-keys.js'
+import { allTypes, expectSame } from './sample-keys.js'
 
 const COMMENT = 'hana@läptop'
 
@@ -22,13 +22,6 @@ let keyOf: (type: string) => PrivateKey
 beforeAll(async () => {
   keyOf = await sampleKeys(COMMENT)
 })
-
-function expectSame(back: PrivateKey, key: PrivateKey): void {
-  expect(back.publicKey.blob).toEqual(key.publicKey.blob)
-  expect(back.comment).toBe(key.comment)
-  expect(Object.keys(back.parts).sort()).toEqual(Object.keys(key.parts).sort())
-  for (const [name, part] of Object.entries(key.parts)) expect([name, back.parts[name]]).toEqual([name, part])
-}
 
 describe.each(pairs)('%s, %s', (_name, type, format) => {
   test('in the clear', async () => {

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { type Json, parseJson } from '../src/formats/jwk/json.js'
 import { jwk, jwkPublic } from '../src/formats/jwk/jwk.js'
 import type { PrivateKey } from '../src/key.js'
-import { allTypes, sampleKey } from './sample-keys.js'
+import { allTypes, sampleKey, sampleSet } from './sample-keys.js'
 
 /** RFC 8037 appendix A.1. */
 const RFC8037 = {
@@ -24,16 +24,10 @@ const RFC7517 = {
 }
 const types = ['ed25519', 'ed448', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'rsa']
 
-const keys = new Map<string, PrivateKey>()
+let keyOf: (type: string) => PrivateKey
 beforeAll(async () => {
-  for (const type of allTypes) keys.set(type, await sampleKey(type, 'hana@läptop'))
+  keyOf = await sampleSet(allTypes, 'hana@läptop')
 })
-
-function keyOf(type: string): PrivateKey {
-  const key = keys.get(type)
-  if (!key) throw new Error(`no key of type ${type}`)
-  return key
-}
 
 function fileOf(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value))

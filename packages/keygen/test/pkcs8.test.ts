@@ -18,7 +18,7 @@ import { readPem, writePem } from '../src/formats/pem/armor.js'
 import { pkcs8 } from '../src/formats/pkcs8/pkcs8.js'
 import type { PrivateKey } from '../src/key.js'
 import { sealPbes2 } from '../src/protect/pbe-pbes2.js'
-import { sampleKey } from './sample-keys.js'
+import { expectSame, sampleKey, sampleSet } from './sample-keys.js'
 
 jest.setTimeout(60_000)
 
@@ -30,22 +30,10 @@ const cheap = { passphrase, rounds: 1 }
 const FRIENDLY_NAME = '2a864886f70d010914'
 const LOCAL_KEY_ID = '2a864886f70d010915'
 
-const keys = new Map<string, PrivateKey>()
+let keyOf: (type: string) => PrivateKey
 beforeAll(async () => {
-  for (const type of types) keys.set(type, await sampleKey(type, COMMENT))
+  keyOf = await sampleSet(types, COMMENT)
 })
-
-function keyOf(type: string): PrivateKey {
-  const key = keys.get(type)
-  if (!key) throw new Error(`no key of type ${type}`)
-  return key
-}
-
-function expectSame(back: PrivateKey, key: PrivateKey): void {
-  expect(back.publicKey.blob).toEqual(key.publicKey.blob)
-  expect(back.comment).toBe(key.comment)
-  for (const [name, part] of Object.entries(key.parts)) expect(back.parts[name]).toEqual(part)
-}
 
 const read = (bytes: Buffer) => pkcs8.read(bytes, { passphrase })
 

@@ -5,7 +5,7 @@ import type { PrivateKey } from '../src/key.js'
 import { defaultLimits } from '../src/protect/caps.js'
 import { Writer } from '../src/wire.js'
 import { writePpk1 } from './ppk1-writer.js'
-import { sampleKey } from './sample-keys.js'
+import { expectSameParts, sampleKey } from './sample-keys.js'
 
 const puttyTypes = ['ed25519', 'ed448', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'rsa', 'dsa'] as const
 const secret = 'pässwörd 密'
@@ -27,11 +27,6 @@ function keyOf(type: string): PrivateKey {
   return key
 }
 
-function expectSame(back: PrivateKey, key: PrivateKey): void {
-  expect(back.publicKey.blob).toEqual(key.publicKey.blob)
-  for (const [name, part] of Object.entries(key.parts)) expect(back.parts[name]).toEqual(part)
-}
-
 /** The file, with one text in it exchanged for another. */
 function altered(bytes: Buffer, from: string | RegExp, to: string): Buffer {
   const text = bytes.toString('latin1')
@@ -51,9 +46,9 @@ describe.each(writables)('%s', (_name, format) => {
     expect(plain.toString('latin1')).toMatch(new RegExp(`^PuTTY-User-Key-File-${format.name.slice(-1)}: `))
     expect(format.detect(plain)).toBe(true)
     const back = await format.read(plain)
-    expectSame(back, keyOf(type))
+    expectSameParts(back, keyOf(type))
     expect(back.comment).toBe('hana@läptop')
-    expectSame(await format.read(await format.write(keyOf(type), cheap), { passphrase }), keyOf(type))
+    expectSameParts(await format.read(await format.write(keyOf(type), cheap), { passphrase }), keyOf(type))
   })
 
   test('what it shows without a passphrase', async () => {
@@ -131,7 +126,7 @@ describe('version 3', () => {
     const bytes = await ppk3.write(keyOf('ed25519'), { passphrase, argon2 })
     const { kind: name, ...costs } = argon2
     expect((await ppk3.inspect(bytes)).kdf).toEqual({ name, ...costs })
-    expectSame(await ppk3.read(bytes, { passphrase }), keyOf('ed25519'))
+    expectSameParts(await ppk3.read(bytes, { passphrase }), keyOf('ed25519'))
   })
 
   test('has a salt of its own every time', async () => {
@@ -177,7 +172,7 @@ describe('version 1', () => {
       const bytes = writePpk1(keyOf(type), oddities)
       expect(ppk1.detect(bytes)).toBe(true)
       const back = await ppk1.read(bytes, { passphrase })
-      expectSame(back, keyOf(type))
+      expectSameParts(back, keyOf(type))
       expect(back.comment).toBe('hana@läptop')
       const { encrypted, public: shown } = await ppk1.inspect(bytes)
       expect(encrypted).toBe('passphrase' in oddities)
@@ -203,7 +198,7 @@ describe('version 1', () => {
   test('the hash of a DSA group must fit; where it is missing, the group itself is proof enough', async () => {
     const wrong = writePpk1(keyOf('dsa'), { groupHash: Buffer.alloc(20, 1) })
     await expect(ppk1.read(wrong)).rejects.toMatchObject({ code: 'damaged' })
-    expectSame(await ppk1.read(writePpk1(keyOf('dsa'), { groupHash: Buffer.alloc(0) })), keyOf('dsa'))
+    expectSameParts(await ppk1.read(writePpk1(keyOf('dsa'), { groupHash: Buffer.alloc(0) })), keyOf('dsa'))
   })
 
   test('a comment in the letters of old Windows is read', async () => {
@@ -279,7 +274,8 @@ describe.each(all)('%s, as it comes', (_name, format, make) => {
           const flipped = Buffer.from(bytes)
           flipped[at] = (flipped[at] ?? 0) ^ (1 << bit)
           const back = await read(flipped).catch(error => error)
-          if (format === ppk1 && at >= comment && at < commentEnd && !(back instanceof Error)) expectSame(back, key)
+          if (format === ppk1 && at >= comment && at < commentEnd && !(back instanceof Error))
+            expectSameParts(back, key)
           else expect([back.name, refusals.includes(back.code)]).toEqual(['KeytoolError', true])
         }),
         { numRuns: 500 },
@@ -372,7 +368,7 @@ describe('a certificate in the place of the public key', () => {
       expect(shown?.blob).toEqual(blob)
       expect(shown?.algorithm.certifies).toBe(keyOf(type).algorithm)
       const back = await ppk3.read(bytes)
-      expectSame(back, keyOf(type))
+      expectSameParts(back, keyOf(type))
       expect(back.comment).toBe('me')
     },
   )

@@ -52,3 +52,27 @@ function token(): Record<string, Buffer> {
     reserved: Buffer.alloc(0),
   }
 }
+
+/** One key of each of these types, made once, by its type. Fails for a type that was not asked for. */
+export async function sampleSet(types: readonly string[], comment = ''): Promise<(type: string) => PrivateKey> {
+  const keys = new Map<string, PrivateKey>()
+  for (const type of types) keys.set(type, await sampleKey(type, comment))
+  return type => {
+    const key = keys.get(type)
+    if (!key) throw new Error(`no key of type ${type}`)
+    return key
+  }
+}
+
+/** Every part is the same; whether the comment is, formats differ in. */
+export function expectSameParts(back: PrivateKey, key: PrivateKey): void {
+  expect(back.publicKey.blob).toEqual(key.publicKey.blob)
+  expect(Object.keys(back.parts).sort()).toEqual(Object.keys(key.parts).sort())
+  for (const [name, part] of Object.entries(key.parts)) expect([name, back.parts[name]]).toEqual([name, part])
+}
+
+/** Every part, and the comment. */
+export function expectSame(back: PrivateKey, key: PrivateKey): void {
+  expectSameParts(back, key)
+  expect(back.comment).toBe(key.comment)
+}

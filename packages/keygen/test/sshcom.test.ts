@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { ErrorCode } from '../src/error.js'
 import { sshcom } from '../src/formats/sshcom/sshcom.js'
 import type { PrivateKey } from '../src/key.js'
-import { allTypes, sampleKey } from './sample-keys.js'
+import { allTypes, expectSame, sampleSet } from './sample-keys.js'
 
 /** `puttygen -t rsa -b 1024 -C COMMENT -o v.ppk; puttygen v.ppk -O private-sshcom`, PuTTY 0.78. */
 const PLAIN = String.raw`---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----
@@ -61,25 +61,13 @@ const DSA_LINE =
   'ssh-dss AAAAB3NzaC1kc3MAAACBAMnUZ1fmkf9vR1IwEuRC11dxmco0SJ407rcIF2Gse/syyWX5mo0/h85iVxggYRHjoP0v8lCLWHuKYCN3M1u9FAEV5sHT9m6ianTjpJHb26ms/8vD/DTeLOQlP4QwJS6vrzqnL5vGfrKs1dv9hvb7jArHZHZH04E3ywFKzQRucPDBAAAAFQDw5NdVGdPQ38ISwtdLzAgHM7XTUwAAAIBg1lUx/GoWjBs4d0VbliPhHEAxp+upkdTfKlXlY5vjnk2JOHwBkTP4bP5TUiAF00p5Q/qvJv3iZewRmABNsi5/XvFJ/I34Rv7PgLc7OBBOMTen4FeCktV75nkfbz/8/PJmrecje0v5J4oVbOWImK5a/bMZGVfgRh0HB7Cs/3ad9QAAAIB6fNbt4HlNF9QtSQbJXKxb58Ker4WGMiwJmtYEWTjasS0kxuC2bUNsRsGJi1aRGMnR+ftu/amLoIbqyrP3RLRK4AoRgRBMYeDYSo8uqP2j3/ueZRT8nVrRCAHcRau18V2AHd3md6maUjGXVlYlMl77UgyN6KhZr+/PD5LiKmm00w=='
 const passphrase = Buffer.from('pässwörd')
 
-const keys = new Map<string, PrivateKey>()
+let keyOf: (type: string) => PrivateKey
 beforeAll(async () => {
-  for (const type of allTypes) keys.set(type, await sampleKey(type, 'hana@läptop'))
+  keyOf = await sampleSet(allTypes, 'hana@läptop')
 })
-
-function keyOf(type: string): PrivateKey {
-  const key = keys.get(type)
-  if (!key) throw new Error(`no key of type ${type}`)
-  return key
-}
 
 function lineOf({ publicKey: { algorithm, blob } }: PrivateKey): string {
   return `${algorithm.name} ${blob.toString('base64')}`
-}
-
-function expectSame(back: PrivateKey, key: PrivateKey): void {
-  expect(back.publicKey.blob).toEqual(key.publicKey.blob)
-  expect(back.comment).toBe(key.comment)
-  for (const [name, part] of Object.entries(key.parts)) expect(back.parts[name]).toEqual(part)
 }
 
 /** The code it is refused with, or the key. */
