@@ -192,7 +192,7 @@ describe.each(hiding)('an encrypted %s file', (_, maker, flags) => {
     const [facts] = JSON.parse(await succeed(home, ['inspect', 'w/key', '--json']))
     expect(facts).toMatchObject({ kind: 'private', encrypted: true, cipher: expect.any(String) })
     expect(facts).not.toHaveProperty('fingerprint')
-    expect(await succeed(home, ['inspect', 'w/key'])).toMatch(/private key, [\s\S]*its public half is inside/)
+    expect(await succeed(home, ['inspect', 'w/key'])).toMatch(/private key, [\s\S]*its public half is encrypted, too/)
   })
 
   test('several at once, with one passphrase for all', async () => {

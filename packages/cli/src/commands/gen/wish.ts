@@ -142,8 +142,8 @@ async function placeOf(
 }
 
 /** A pattern stands in quotes, where no shell looks at the `~`. */
-function fromHome(path: string, { places }: Context): string {
-  return /^~[\\/]/.test(path) ? join(places.home, path.slice(2)) : path
+function fromHome(path: string, context: Context): string {
+  return /^~[\\/]/.test(path) ? join(context.places.home, path.slice(2)) : path
 }
 
 async function commentsFor(
@@ -166,7 +166,12 @@ async function mayReplace(keys: readonly string[], options: Options, context: Co
   if (options.force) return true
   for (const path of keys.flatMap(key => [key, `${key}.pub`])) {
     if (!(await isThere(path))) continue
-    if (await isFolder(path)) throw new KeytoolError('usage', `${path} is a folder; the key needs a name in it`)
+    if (await isFolder(path)) {
+      throw new KeytoolError('exists', `${path} is a folder`, {
+        reason: 'nothing was written',
+        hint: `give the key a name in it: -f ${join(path, 'id_ed25519')}`,
+      })
+    }
     const shown = context.say.path(path)
     const mayAsk = keys.length === 1 && hasTerminal(context)
     if (mayAsk && (await askYes(`${shown} is there already. Replace it?`, context))) return true
