@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import {
   chmod,
+  chown,
   lchown,
   lstat,
   mkdir,
@@ -283,6 +284,25 @@ describe('links of another user', () => {
   })
 })
 
+test('in the folder of another user root follows no link of its own to what is not theirs', async () => {
+  const folder = await makeTemporary()
+  await mkdir(join(folder, 'theirs'))
+  await symlink('/proc/version', join(folder, 'theirs', 'link'))
+  if (process.getuid?.() === 0) await chown(join(folder, 'theirs'), 12345, 12345)
+  const follow = followLinks(join(folder, 'theirs', 'link'))
+  if (process.getuid?.() === 0) await expect(follow).rejects.toMatchObject({ code: 'refused' })
+  else expect(await follow).toBe('/proc/version')
+})
+
+test('a pipe or a device is not renamed over', async () => {
+  const folder = await makeTemporary()
+  const path = join(folder, 'pipe')
+  execFileSync('mkfifo', [path])
+  await expect(writeWhole(path, bytes('new'), { replace: true })).rejects.toMatchObject({ code: 'failed' })
+  expect((await lstat(path)).isFIFO()).toBe(true)
+  expect(await readdir(folder)).toEqual(['pipe'])
+})
+
 test('what .. means after a link is what it means to the system', async () => {
   const folder = await makeTemporary()
   await mkdir(join(folder, 'deep', 'real'), { recursive: true })
@@ -361,7 +381,8 @@ describe('a signal while a file is being written', () => {
     const check = async () => void process.emit('SIGTERM', 'SIGTERM')
     await writeWhole(join(folder, 'key'), bytes('new'), { check }).catch(() => undefined)
     expect(calls).toEqual(['host'])
-    expect(await readdir(folder)).toEqual([])
+    // It goes on, and so does the writing.
+    expect(await readdir(folder)).toEqual(['key'])
     await settle()
     expect(listeners()).toEqual(before)
   })

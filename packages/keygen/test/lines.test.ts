@@ -28,6 +28,17 @@ test('fingerprints', () => {
   expect(puttyFingerprint(key, 'md5')).toBe(PUTTY_MD5)
 })
 
+test.each(['\f%s', 'A\r\fAAA%t', '\v\v%s'])('white space in front of and within a blob hides no key: %j', pattern => {
+  const blob = 'AAAAC3NzaC1lZDI1NTE5AAAAIL9hHq82K+e6NvhCL1SjhOKnRcU5dkM4gw7dfUCumM+z'
+  const word = pattern.replace('%s', blob).replace('%t', blob.slice(4))
+  const [found] = readAuthorizedKeys(Buffer.from(`ssh-ed25519 ${word} x\n`))
+  expect(found).toMatchObject({ heeded: true, comment: 'x' })
+  expect(found?.key?.blob.toString('base64')).toBe(blob)
+  // As `ssh-keygen -F` has it: the key is revoked.
+  const [host] = readKnownHosts(Buffer.from(`@revoked h ssh-ed25519 ${word}\n`), { blobsOnly: true })
+  expect(host).toMatchObject({ marker: 'revoked', blob: Buffer.from(blob, 'base64') })
+})
+
 describe('public lines', () => {
   test.each(allTypes)('%s goes out and comes back', async type => {
     const { publicKey } = await sampleKey(type, 'hana@läptop 1')

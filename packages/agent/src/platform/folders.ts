@@ -1,4 +1,4 @@
-import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, statSync } from 'node:fs'
+import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { mkdir, open, readdir, stat } from 'node:fs/promises'
 import { dirname, join, parse, sep } from 'node:path'
 import { explain } from './file-trouble.js'
@@ -20,7 +20,7 @@ export async function makeFolder(path: string): Promise<void> {
 }
 
 /** The same, with the system's own errors. */
-export async function makeEach(path: string, mayClimb = true): Promise<void> {
+async function makeEach(path: string, mayClimb = true): Promise<void> {
   try {
     await mkdir(path, { mode: 0o700 })
   } catch (error) {
@@ -59,9 +59,13 @@ export interface HeldFolder {
   release(): void
 }
 
-/** The folder that a path without links names, and no other. Undefined when there is a link, or nothing, by now. */
+/**
+ * The folder that a path without links names, and no other; what is missing of it is made, 0700. Undefined when there is a
+ * link by now.
+ */
 export async function holdFolder(path: string, platform: string = process.platform): Promise<HeldFolder | undefined> {
   if (platform === 'linux' && lstatSync('/proc/self/fd', { throwIfNoEntry: false })) return holdByHandle(path)
+  await makeEach(path)
   // Windows has no owners to be told apart by, and numbers no folder lastingly on every drive.
   if (platform === 'win32') return { at: name => join(path, name), isSame: () => true, release: () => undefined }
   return holdByName(path)
@@ -83,9 +87,9 @@ function holdByHandle(path: string): HeldFolder | undefined {
     if (name === '') continue
     const above = handle
     try {
-      handle = openSync(at(name), flags)
+      handle = openOrMake(at(name), flags)
     } catch (error) {
-      if (!replaced.has(String((error as NodeJS.ErrnoException).code))) throw error
+      if (!lstatSync(at(name), { throwIfNoEntry: false })?.isSymbolicLink()) throw error
       return undefined
     } finally {
       closeSync(above)
@@ -94,7 +98,21 @@ function holdByHandle(path: string): HeldFolder | undefined {
   return { at, isSame: () => true, release: () => closeSync(handle) }
 }
 
-const replaced: ReadonlySet<string> = new Set(['ENOTDIR', 'ELOOP', 'ENOENT'])
+/** A folder in one that is held. Made by its name there, so that it appears nowhere else. */
+function openOrMake(path: string, flags: number): number {
+  try {
+    return openSync(path, flags)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    try {
+      mkdirSync(path, { mode: 0o700 })
+    } catch (trouble) {
+      // Whoever was quicker has made the same.
+      if ((trouble as NodeJS.ErrnoException).code !== 'EEXIST') throw trouble
+    }
+    return openSync(path, flags)
+  }
+}
 
 /** Elsewhere the name has to do. It is looked at again each time, which leaves a moment in between. */
 async function holdByName(path: string): Promise<HeldFolder | undefined> {

@@ -1,4 +1,5 @@
-import { lstat, readlink, stat } from 'node:fs/promises'
+import { lstatSync, readlinkSync } from 'node:fs'
+import { lstat, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, parse, resolve, sep } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 
@@ -29,22 +30,23 @@ export async function followLinks(path: string, isFolder = false): Promise<strin
   for (let name = left.shift(); name !== undefined; name = left.shift()) {
     // Nothing in `at` is a link, so that what stands above it is its name without the last one.
     const next = name === '..' ? dirname(at) : join(at, name)
-    const to = name === '..' ? undefined : await readlink(next).catch(() => undefined)
-    if (to === undefined) {
+    const link = name === '..' ? undefined : readLink(next)
+    if (link === undefined) {
       at = next
     } else {
+      const { to } = link
       if (++links > MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' })
-      const { uid } = await lstat(next)
-      if (isForeign(uid)) foreign.push({ path: next, uid, until: left.length })
+      const uid = strangerBehind(link.uid, at)
+      if (uid !== undefined) foreign.push({ path: next, uid, until: left.length })
       // A folder that a link only promises is not made.
       if (left.length > 0 || isFolder) await stat(resolve(at, to))
       left.unshift(...namesOf(to, root))
       if (isAbsolute(to)) at = root
     }
-    for (let link = foreign.at(-1); link && link.until >= left.length; link = foreign.at(-1)) {
+    for (let stranger = foreign.at(-1); stranger && stranger.until >= left.length; stranger = foreign.at(-1)) {
       // Looked at where the walk has come to, not where the link seemed to lead: that may have changed on the way.
       const end = await lstat(at).catch(() => undefined)
-      if (end?.uid !== link.uid) throw isForeignLink(link.path)
+      if (end?.uid !== stranger.uid) throw isForeignLink(stranger.path)
       foreign.pop()
     }
   }
@@ -63,9 +65,28 @@ function namesOf(path: string, root: string): string[] {
   return names.split(sep).filter(name => name !== '' && name !== '.')
 }
 
-function isForeign(uid: number): boolean {
+/** Where a link leads, and whose it is: both of the same link, whatever takes its name meanwhile. Undefined for no link. */
+function readLink(path: string): { to: string; uid: number } | undefined {
+  const before = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  if (!before?.isSymbolicLink()) return undefined
+  const to = readlinkSync(path)
+  const after = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  const isSame = after?.dev === before.dev && after.ino === before.ino && after.ctimeNs === before.ctimeNs
+  if (!isSame) throw isForeignLink(path)
+  return { to, uid: Number(before.uid) }
+}
+
+/**
+ * The user other than us and root who may have put a link there, if any. To root the owner of the folder is one, too:
+ * they may rename whatever lies in it, root's own links included.
+ */
+function strangerBehind(linkOwner: number, folder: string): number | undefined {
   const own = process.getuid?.()
-  return own !== undefined && uid !== own && uid !== 0
+  if (own === undefined) return undefined
+  const isStranger = (uid: number) => uid !== own && uid !== 0
+  if (isStranger(linkOwner)) return linkOwner
+  const owner = own === 0 ? Number(lstatSync(folder, { bigint: true }).uid) : own
+  return isStranger(owner) ? owner : undefined
 }
 
 function isForeignLink(path: string): KeytoolError {

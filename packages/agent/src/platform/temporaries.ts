@@ -48,9 +48,9 @@ function removeAll(): void {
 
 /** A signal that nobody else listens for does what it would have done without us. */
 function endBy(signal: NodeJS.Signals): void {
-  const isAlone = process.listenerCount(signal) === 1
+  // A host that listens may go on, and then the files are still being written; if it ends, `exit` removes them.
+  if (process.listenerCount(signal) > 1) return
   removeAll()
-  if (!isAlone) return
   stopWatching()
   process.kill(process.pid, signal)
 }

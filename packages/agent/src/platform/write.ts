@@ -17,7 +17,7 @@ import { basename, dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { KeytoolError } from '@keytool/keygen'
 import { alreadyThere, explain } from './file-trouble.js'
-import { type HeldFolder, holdFolder, makeEach, syncFolder } from './folders.js'
+import { type HeldFolder, holdFolder, syncFolder } from './folders.js'
 import { followLinks, fullPath } from './links.js'
 import { type FileIdentity, isThis } from './read.js'
 import { discard, remember, removeIfThere } from './temporaries.js'
@@ -142,6 +142,8 @@ async function stage(file: FileToWrite, folders: Folders): Promise<Staged> {
     const there = look(target)
     if (there && !replace) throw alreadyThere(path)
     if (there?.isDirectory()) throw new KeytoolError('failed', `${path} can't be written: it is a folder`)
+    // A device or a pipe is somebody's way to something; what is renamed over it is none.
+    if (there && !there.isFile()) throw new KeytoolError('failed', `${path} can't be written: it is no plain file`)
     if (!folder.isSame() || (expects && !isThis(there, expects))) throw isChanged(path)
     remember(temporary)
     const fresh = await fillNew(temporary, file, there)
@@ -202,7 +204,6 @@ function findFolder(name: string, path: string, folders: Folders): Promise<HeldF
 
 async function followAndMake(name: string, path: string): Promise<HeldFolder> {
   const folder = await followLinks(name, true)
-  await makeEach(folder)
   const held = await holdFolder(folder)
   if (!held) throw isChanged(path)
   return held
@@ -227,13 +228,14 @@ const syncToDisk = promisify(fsync)
 
 async function fillNew(
   path: string,
-  { bytes, mode = 0o600, check }: FileToWrite,
+  { bytes, mode = 0o600, check, expects }: FileToWrite,
   old: BigIntStats | undefined,
 ): Promise<FileIdentity> {
   const file = openSync(path, 'wx+', mode)
   try {
-    // What root replaces still belongs to whose it was.
-    if (old && process.getuid?.() === 0) fchownSync(file, Number(old.uid), Number(old.gid))
+    // What root rewrites still belongs to whose it was. A fresh secret belongs to nobody who had put a file there before.
+    const keepsOwner = expects !== undefined || (mode & 0o044) !== 0
+    if (old && keepsOwner && process.getuid?.() === 0) fchownSync(file, Number(old.uid), Number(old.gid))
     // The umask may have taken bits away; a public key should be 0644 all the same.
     fchmodSync(file, mode)
     writeFileSync(file, bytes)

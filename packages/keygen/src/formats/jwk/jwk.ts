@@ -23,6 +23,7 @@ export const jwk: WritableFormat = {
   holds: algorithm => algorithm.jwk !== undefined,
   keepsComment: true,
 
+  isAlone: isOurs,
   detect: bytes => claims(bytes) === 'private',
 
   async inspect(bytes) {
@@ -63,6 +64,15 @@ export const jwkPublic: PublicFormat & Required<Pick<PublicFormat, 'write'>> = {
     return stringify(formOf(row ?? key.algorithm).writePublic(key.parts), key.comment)
   },
 }
+
+/** Whether the file is one key, and has no member that writing it anew would lose. */
+function isOurs(bytes: Buffer): boolean {
+  const json = parseJson(bytes)
+  return isObject(json) && [...json.keys()].every(name => OURS.has(name))
+}
+
+/** What this program writes: RFC 7518 section 6, RFC 8037 section 2, and `kid`. */
+const OURS: ReadonlySet<string> = new Set(['kty', 'crv', 'x', 'y', 'd', 'n', 'e', 'p', 'q', 'dp', 'dq', 'qi', 'kid'])
 
 /** What the bytes look like. The reader refuses names spelt in any other way. */
 function claims(bytes: Buffer): 'private' | 'public' | undefined {

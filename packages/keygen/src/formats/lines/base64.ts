@@ -1,5 +1,5 @@
 /** White space that OpenSSH passes over in base64; spaces and tabs end a field here. */
-const WHITE = /[\r\v\f]/g
+export const WHITE: RegExp = /[\r\v\f]/g
 
 /**
  * Strict base64 (RFC 4648 section 4), as `decodeBase64` has it. `undefined` for anything else: a list may have thousands of

@@ -67,14 +67,27 @@ export function findKey(line: TextLine, at: number): KeyText | undefined {
   const endOfType = endOfWord(text, at)
   const type = endOfType - at <= MAX_TYPE ? text.slice(at, endOfType) : ''
   const from = skipBlanks(text, endOfType)
-  if (text.startsWith(BLOB, from) && TYPE.test(type)) {
-    const end = endOfWord(text, from)
+  const end = endOfWord(text, from)
+  // OpenSSH passes over this white space even here, and heeds the line.
+  if (TYPE.test(type) && beginsBlob(text, from, end)) {
     return { type, base64: text.slice(from, end), comment: commentAt(text, end), offset: offset + from }
   }
-  const end = endOfSsh1(text, at)
-  return end === undefined
+  const last = endOfSsh1(text, at)
+  return last === undefined
     ? undefined
-    : { type: 'rsa1', base64: '', comment: commentAt(text, end), offset: offset + at }
+    : { type: 'rsa1', base64: '', comment: commentAt(text, last), offset: offset + at }
+}
+
+/** Looked for at the beginning only: a word may be megabytes long. */
+function beginsBlob(text: string, from: number, end: number): boolean {
+  let at = from
+  for (let found = 0; found < BLOB.length; at++) {
+    if (at >= end) return false
+    const letter = text.charAt(at)
+    if (letter === BLOB.charAt(found)) found++
+    else if (!'\r\v\f'.includes(letter)) return false
+  }
+  return true
 }
 
 /** Where the numbers of an SSH-1 key end, if those begin at `from`. */
