@@ -267,7 +267,8 @@ describe('links of another user', () => {
     await giveLinkAway(join(folder, 'link'))
     await expect(followLinks(join(folder, 'link', below))).rejects.toMatchObject({
       code: 'refused',
-      message: `${join(folder, 'link')} is a link that another user put there`,
+      // As another user than root, a link of ours on the way is another's, too.
+      message: expect.stringMatching(/(link|ours) is a link that another user put there$/),
     })
   })
 
