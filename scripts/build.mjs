@@ -22,11 +22,13 @@ const heavy = {
   'zxcvbn-common': { '@zxcvbn-ts/language-common': 'adjacencyGraphs, dictionary' },
   'zxcvbn-english': { '@zxcvbn-ts/language-en': 'dictionary' },
   words: { '@scure/bip39/wordlists/english.js': 'wordlist' },
+  'dbus-message': { '@homebridge/dbus-native/lib/message.js': 'default' },
+  'dbus-buffer': { '@homebridge/dbus-native/lib/dbus-buffer.js': 'default' },
 }
 /** Parts of ours in packages/keygen/src/check that are files of their own, too: some hundred KB that few commands look at. */
 const apart = ['debian', 'debian-rsa-2048', 'debian-dsa-1024']
 /** Native or self-contained parts that npm installs beside the program. */
-const external = ['@node-rs/argon2', 'hash-wasm', 'cpu-features', '*.node']
+const external = ['@node-rs/argon2', 'hash-wasm', 'koffi', 'cpu-features', '*.node']
 
 const common = {
   bundle: true,

@@ -35,13 +35,18 @@ interface Expected {
   readonly stderr: RegExp
 }
 
+/** What the agent keeps for itself: its ledger, and what it holds. A refusal is noted, too. */
+function agentsOwn(): string[] {
+  return [join(home.path, '.local', 'state', 'keytool'), join(home.runtime, 'keytool')]
+}
+
 /**
  * Runs a command that must fail: at most three lines on stderr, nothing on stdout, nothing changed on disk, the same as
  * JSON with `--json`.
  */
 async function expectFailure(args: readonly string[], expected: Expected, options: RunOptions = {}): Promise<void> {
   const env = options.env ?? agent.env
-  const before = await takeSnapshot(home.path)
+  const before = await takeSnapshot(home.path, agentsOwn())
   const forPeople = await keytool(args, { ...options, env })
   expect({ args, ...forPeople }).toMatchObject({
     args,
@@ -61,7 +66,7 @@ async function expectFailure(args: readonly string[], expected: Expected, option
   expect(others).toEqual({})
   expect(error).toMatchObject({ code: expected.code, message: expect.stringMatching(/./) })
   for (const name of ['reason', 'hint']) if (name in error) expect(error[name]).toEqual(expect.any(String))
-  expect(await takeSnapshot(home.path)).toEqual(before)
+  expect(await takeSnapshot(home.path, agentsOwn())).toEqual(before)
 }
 
 function ours(args: readonly string[], input?: string): Promise<RunResult> {
@@ -197,9 +202,13 @@ test('add, list, remove: what they say, to people and to programs', async () => 
       comment: 'hana',
       state: 'open',
       lifetime: null,
+      left: null,
+      idle: null,
       confirm: false,
       destinations: [],
-      origin: 'added',
+      // Its encrypted file came with it, to be sealed again.
+      origin: 'file',
+      file: null,
       remembered: false,
     },
   ])
@@ -214,29 +223,67 @@ test('add, list, remove: what they say, to people and to programs', async () => 
   expect(JSON.parse((await ours(['list', '--json'])).stdout)).toEqual([])
 })
 
-test('remove wants a key or --all, never both: 2', async () => {
-  await expectFailure(['remove'], { status: 2, code: 'usage', stderr: /--all/ })
-  await expectFailure(['remove', key, '--all'], { status: 2, code: 'usage', stderr: /--all/ })
+test.each(['remove', 'reencrypt'])('%s wants a key or --all, never both: 2', async command => {
+  await expectFailure([command], { status: 2, code: 'usage', stderr: /--all/ })
+  await expectFailure([command, key, '--all'], { status: 2, code: 'usage', stderr: /--all/ })
+})
+
+test('how each key is held: list says it, and reencrypt and unlock change it', async () => {
+  const open = join(home.path, 'open')
+  expect((await ours(['gen', '-f', open, '-C', 'open', '--no-passphrase', '--force'])).status).toBe(0)
+  expect(await ours(['add', '-t', '1h', '--idle', '10m', '-c', '--sealed', key])).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/ hana \(ED25519\), .*sealed\n$/),
+  })
+  expect((await ours(['add', open])).status).toBe(0)
+  const listed = async () => JSON.parse((await ours(['list', '--json'])).stdout)
+  const terms = { lifetime: 3600, idle: 600, confirm: true, origin: 'file' }
+  const plain = { comment: 'open', state: 'open', lifetime: null, left: null, idle: null, confirm: false }
+  expect(await listed()).toEqual([
+    expect.objectContaining({ ...terms, comment: 'hana', state: 'sealed', left: expect.any(Number) }),
+    expect.objectContaining({ ...plain, origin: 'added' }),
+  ])
+  const { stdout } = await ours(['list'])
+  expect(stdout).toMatch(/ hana \(ED25519\), sealed, (1 h|59 min \d+ s) left, [^\n]*\n[^\n]* open \(ED25519\)\n$/)
+
+  expect(await ours(['unlock', key, '--passphrase-file', passphraseFile])).toMatchObject({ status: 0, stderr: '' })
+  expect(await listed()).toEqual([expect.objectContaining({ ...terms, state: 'open' }), expect.anything()])
+  expect((await ours(['reencrypt', key])).status).toBe(0)
+  await expectFailure(['reencrypt', open], { status: 4, code: 'refused', stderr: /encrypted file/ })
+  expect(await listed()).toEqual([expect.objectContaining({ state: 'sealed' }), expect.objectContaining(plain)])
+  await expectFailure(
+    ['unlock', key, '--passphrase-file', '-'],
+    { status: 5, code: 'secret-wrong', stderr: /wrong passphrase for/ },
+    { input: 'wrong\n' },
+  )
+  expect((await ours(['unlock', key, '--passphrase-file', passphraseFile])).status).toBe(0)
+  expect(await ours(['reencrypt', '--all'])).toMatchObject({ status: 0, stderr: expect.stringContaining('1 key') })
+  expect(await listed()).toEqual([expect.objectContaining({ state: 'sealed' }), expect.objectContaining(plain)])
+  expect((await ours(['remove', '--all'])).status).toBe(0)
 })
 
 test('lock and unlock: 4 for what a locked agent refuses, for a wrong passphrase, and for a second time', async () => {
   const add = ['add', key, '--passphrase-file', passphraseFile]
-  const refused = { status: 4, code: 'refused', stderr: /refused/ }
+  const refusing = (stderr: RegExp) => ({ status: 4, code: 'refused', stderr })
   expect((await ours(add)).status).toBe(0)
   const [fingerprint = ''] = (await ours(['list'])).stdout.split(' ').slice(1)
 
   expect(await ours(['lock', '--passphrase-file', '-'], 'sesame\n')).toMatchObject({ status: 0, stderr: '' })
   expect(await ours(['list'])).toMatchObject({ status: 0, stdout: '' })
-  await expectFailure(add, refused)
-  await expectFailure(['remove', '--all'], refused)
+  await expectFailure(add, refusing(/refused to take[\s\S]*locked: keytool unlock/))
+  await expectFailure(['add', '--sealed', key], refusing(/refused to take[\s\S]*locked: keytool unlock/))
+  await expectFailure(['remove', '--all'], refusing(/refused to remove[\s\S]*locked: keytool unlock/))
+  await expectFailure(['reencrypt', '--all'], refusing(/refused to seal[\s\S]*locked: keytool unlock/))
   await expectFailure(['remove', fingerprint], { status: 3, code: 'not-found', stderr: /does not hold/ })
-  await expectFailure(['lock', '--passphrase-file', '-'], refused, { input: 'again\n' })
-  await expectFailure(['unlock', '--passphrase-file', '-'], refused, { input: 'wrong\n' })
+  await expectFailure(['lock', '--passphrase-file', '-'], refusing(/locked already/), { input: 'again\n' })
+  await expectFailure(['unlock', '--passphrase-file', '-'], refusing(/passphrase is wrong/), { input: 'wrong\n' })
   expect(await ours(['list'])).toMatchObject({ status: 0, stdout: '' })
 
   expect(await ours(['unlock', '--passphrase-file', '-'], 'sesame\n')).toMatchObject({ status: 0, stderr: '' })
   expect((await ours(['list'])).stdout).toContain(fingerprint)
-  await expectFailure(['unlock', '--passphrase-file', '-'], refused, { input: 'sesame\n' })
+  // Its file was there, so locking has sealed it, and it stays so.
+  expect(JSON.parse((await ours(['list', '--json'])).stdout)).toMatchObject([{ state: 'sealed' }])
+  await expectFailure(['unlock', '--passphrase-file', '-'], refusing(/not locked/), { input: 'sesame\n' })
   expect((await ours(['remove', '--all'])).status).toBe(0)
 })
 

@@ -133,13 +133,16 @@ export async function findListeners(pid: number): Promise<string[]> {
   return rows.filter(row => row[3] === '0A' && inodes.has(row[9])).map(row => row[1] ?? '')
 }
 
-/** All that lies below a path: names, kinds, modes, owners, contents. Two equal snapshots: nothing was changed. */
-export async function takeSnapshot(path: string): Promise<string[]> {
+/**
+ * All that lies below a path: names, kinds, modes, owners, contents. Two equal snapshots: nothing was changed.
+ * @param except folders that others write to meanwhile: their contents are left out
+ */
+export async function takeSnapshot(path: string, except: readonly string[] = []): Promise<string[]> {
   const stats = await lstat(path)
   const what = `${path} ${stats.mode.toString(8)} ${stats.uid} ${stats.ino}`
   if (stats.isSymbolicLink()) return [`${what} -> ${await readlink(path)}`]
   if (stats.isFile()) return [`${what} ${await readFile(path, 'latin1')}`]
-  if (!stats.isDirectory()) return [what]
+  if (!stats.isDirectory() || except.includes(path)) return [what]
   const names = (await readdir(path)).sort()
-  return [what, ...(await Promise.all(names.map(name => takeSnapshot(join(path, name))))).flat()]
+  return [what, ...(await Promise.all(names.map(name => takeSnapshot(join(path, name), except)))).flat()]
 }

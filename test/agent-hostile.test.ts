@@ -3,12 +3,13 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import { leaveHome, type OurAgent, startOurAgent } from './agent-fixture.js'
-import { connectRaw, frame, string, uint32 } from './agent-wire.js'
+import { connectRaw, frame, readStrings, string, uint32 } from './agent-wire.js'
 import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { run, runOrThrow } from './world/run.js'
 
 // Clients that break off, lie, flood or ask for what our agent does not do. It must serve everybody else meanwhile.
+// What it does with each constraint and each extension is tested where they are used.
 
 jest.setTimeout(60_000)
 
@@ -18,7 +19,10 @@ const LIST = 11
 const IDENTITIES = 12
 const SIGN = 13
 const SIGNATURE = 14
+const OLD_REMOVE_ALL = 9
 const ADD_CONSTRAINED = 25
+const EXTENSION_FAILURE = 28
+const EXTENSION_RESPONSE = 29
 /** OpenSSH's cap on one message. */
 const LONGEST = 256 * 1024
 
@@ -27,13 +31,19 @@ let agent: OurAgent
 let blob: Buffer
 
 beforeAll(async () => {
-  home = await temporaryHome()
+  const bare = await temporaryHome()
+  // Whatever it asks its user, wherever the tests were started: no.
+  home = { ...bare, env: { ...bare.env, SSH_ASKPASS: '/bin/false', SSH_ASKPASS_REQUIRE: 'force' } }
   agent = await startOurAgent(home)
   const file = join(home.ssh, 'id')
   await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', '', '-C', 'hana', '-f', file])
-  await runOrThrow(peerPath('ssh-add'), ['-q', file], { env: agent.env })
+  await addAgain()
   blob = Buffer.from((await readFile(`${file}.pub`, 'utf8')).split(' ')[1] ?? '', 'base64')
 })
+
+async function addAgain(): Promise<void> {
+  await runOrThrow(peerPath('ssh-add'), ['-q', join(home.ssh, 'id')], { env: agent.env })
+}
 
 /** Whatever was done to it, it holds the one key, and signs with it. */
 async function expectServing(): Promise<void> {
@@ -94,7 +104,7 @@ test('a message of 256 KiB is answered, one byte more closes that connection, an
 })
 
 test('every number that it does not serve is a FAILURE with its body consumed, and the connection goes on', async () => {
-  const served = [LIST, 17, 18, 19, 22, 23, SIGN]
+  const served = [OLD_REMOVE_ALL, LIST, 17, 18, 19, 22, 23, SIGN]
   const client = await connectRaw(agent.socket)
   for (let number = 0; number < 256; number++) {
     if (served.includes(number)) continue
@@ -103,6 +113,14 @@ test('every number that it does not serve is a FAILURE with its body consumed, a
     }
   }
   expect((await client.ask(LIST))[0]).toBe(IDENTITIES)
+  client.destroy()
+})
+
+test('the old number for "remove all keys" does so, as with ssh-agent: old clients send both', async () => {
+  const client = await connectRaw(agent.socket)
+  expect(await client.ask(OLD_REMOVE_ALL)).toEqual(Buffer.from([SUCCESS]))
+  expect(await client.ask(LIST)).toEqual(Buffer.from([IDENTITIES, 0, 0, 0, 0]))
+  await addAgain()
   client.destroy()
 })
 
@@ -116,25 +134,86 @@ test('cards are refused, nothing is loaded from a path', async () => {
   client.destroy()
 })
 
+/** The name of a constraint beyond the numbered ones, and what it says. */
+function named(name: string, body: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([255]), string(name), body])
+}
+
+const DESTINATIONS = 'restrict-destination-v00@openssh.com'
+const ONE_MINUTE = Buffer.concat([Buffer.from([1]), uint32(60)])
+const WITH_QUESTION = Buffer.from([2])
+
+/** One hop from this machine to a host with this key (PROTOCOL.agent section 2), as often as asked. */
+function toHost(hostKey: Buffer, times = 1): Buffer {
+  const from = Buffer.concat([string(''), string(''), string('')])
+  const to = Buffer.concat([string(''), string('web.example'), string(''), string(hostKey), Buffer.from([0])])
+  const hop = string(Buffer.concat([string(from), string(to), string('')]))
+  return named(DESTINATIONS, string(Buffer.concat(Array.from({ length: times }, () => hop))))
+}
+
+function hostKey(): Buffer {
+  return Buffer.concat([string('ssh-ed25519'), string(makeEd25519().publicKey)])
+}
+
+/** A fresh key as it is added, and its blob. */
+function freshKey() {
+  const { publicKey, seed } = makeEd25519()
+  const parts = [string('ssh-ed25519'), string(publicKey), string(Buffer.concat([seed, publicKey])), string('fresh')]
+  return { parts, own: Buffer.concat([string('ssh-ed25519'), string(publicKey)]) }
+}
+
 test.each([
-  ['a lifetime', Buffer.concat([Buffer.from([1]), uint32(60)])],
-  ['a question', Buffer.from([2])],
-  ['destinations', Buffer.concat([Buffer.from([255]), string('restrict-destination-v00@openssh.com'), string('')])],
   ['a constraint nobody knows', Buffer.from([77])],
+  ['one nobody knows behind one that is known', Buffer.concat([ONE_MINUTE, Buffer.from([77])])],
+  ['a constraint by a name nobody knows', named('x@y', string(''))],
+  ['a program of its own to sign with', named('sk-provider@openssh.com', string('/usr/lib/libc.so.6'))],
+  ['no lifetime at all', Buffer.concat([Buffer.from([1]), uint32(0)])],
+  ['half a lifetime', ONE_MINUTE.subarray(0, 3)],
+  ['two lifetimes', Buffer.concat([ONE_MINUTE, ONE_MINUTE])],
+  ['two questions', Buffer.concat([WITH_QUESTION, WITH_QUESTION])],
+  // What says that it is limited to some hosts, and names none, is no key for everywhere.
+  ['no destination', named(DESTINATIONS, string(''))],
+  ['half a destination', named(DESTINATIONS, string(string(string(''))))],
+  ['destinations twice', Buffer.concat([toHost(hostKey()), toHost(hostKey())])],
+  ['a destination with a byte too many', Buffer.concat([toHost(hostKey()), Buffer.from([0])])],
 ])('a key with %s is refused, and not held without it', async (_, constraint) => {
   const client = await connectRaw(agent.socket)
-  const { publicKey, seed } = makeEd25519()
-  const key = [
-    string('ssh-ed25519'),
-    string(publicKey),
-    string(Buffer.concat([seed, publicKey])),
-    string('constrained'),
-  ]
-  expect(await client.ask(ADD_CONSTRAINED, ...key, constraint)).toEqual(Buffer.from([FAILURE]))
+  const { parts, own } = freshKey()
+  expect(await client.ask(ADD_CONSTRAINED, ...parts, constraint)).toEqual(Buffer.from([FAILURE]))
   await expectServing()
   // The same without a constraint is taken: it was the constraint that was refused.
-  const own = Buffer.concat([string('ssh-ed25519'), string(publicKey)])
-  expect(await client.ask(17, ...key)).toEqual(Buffer.from([SUCCESS]))
+  expect(await client.ask(17, ...parts)).toEqual(Buffer.from([SUCCESS]))
+  expect(await client.ask(18, string(own))).toEqual(Buffer.from([SUCCESS]))
+  client.destroy()
+})
+
+test('a key with a lifetime is taken, signs, and is gone in time', async () => {
+  const client = await connectRaw(agent.socket)
+  const { parts, own } = freshKey()
+  const second = Buffer.concat([Buffer.from([1]), uint32(2)])
+  expect(await client.ask(ADD_CONSTRAINED, ...parts, second)).toEqual(Buffer.from([SUCCESS]))
+  const added = Date.now()
+  expect((await client.ask(SIGN, string(own), string('data'), uint32(0)))[0]).toBe(SIGNATURE)
+  const isThere = async () => (await client.ask(LIST)).includes(own)
+  while (await isThere()) expect(Date.now() - added).toBeLessThan(10_000)
+  expect(Date.now() - added).toBeGreaterThan(1500)
+  expect(await client.ask(SIGN, string(own), string('data'), uint32(0))).toEqual(Buffer.from([FAILURE]))
+  client.destroy()
+})
+
+test.each([
+  ['a question that nobody answers with yes', WITH_QUESTION],
+  ['a destination, for a client that is bound to none', toHost(hostKey())],
+  ['many destinations', toHost(hostKey(), 100)],
+])('a key with %s is taken, and signs nothing', async (_, constraint) => {
+  const client = await connectRaw(agent.socket)
+  const { parts, own } = freshKey()
+  expect(await client.ask(ADD_CONSTRAINED, ...parts, constraint)).toEqual(Buffer.from([SUCCESS]))
+  expect((await client.ask(LIST)).includes(own)).toBe(true)
+  expect(await client.ask(SIGN, string(own), string('data'), uint32(0))).toEqual(Buffer.from([FAILURE]))
+  // Added once more without it, it is a key like any other.
+  expect(await client.ask(17, ...parts)).toEqual(Buffer.from([SUCCESS]))
+  expect((await client.ask(SIGN, string(own), string('data'), uint32(0)))[0]).toBe(SIGNATURE)
   expect(await client.ask(18, string(own))).toEqual(Buffer.from([SUCCESS]))
   client.destroy()
 })
@@ -148,11 +227,22 @@ test('a key whose halves do not belong together is refused', async () => {
   client.destroy()
 })
 
-test('extensions that it does not know are a FAILURE, never an EXTENSION_FAILURE', async () => {
+test('extensions that it does not know are a FAILURE; nonsense in one that it knows is an EXTENSION_FAILURE', async () => {
   const client = await connectRaw(agent.socket)
-  for (const name of ['query', 'session-bind@openssh.com', 'list-extended@putty.projects.tartarus.org', '', 'x@y']) {
-    expect([name, await client.ask(27, string(name), Buffer.alloc(50))]).toEqual([name, Buffer.from([FAILURE])])
+  const nonsense = Buffer.alloc(50, 0xff)
+  for (const name of ['', 'x@y', 'query@openssh.com', 'session-bind', 'q'.repeat(1000)]) {
+    expect([name, await client.ask(27, string(name), nonsense)]).toEqual([name, Buffer.from([FAILURE])])
   }
+  const [name = Buffer.alloc(0), ...known] = readStrings((await client.ask(27, string('query'))).subarray(1))
+  expect(name.toString()).toBe('query')
+  const names = ['query', ...known.map(String)]
+  expect(names).toEqual(
+    expect.arrayContaining(['session-bind@openssh.com', 'list-extended@putty.projects.tartarus.org']),
+  )
+  for (const each of names) {
+    expect([each, await client.ask(27, string(each), nonsense)]).toEqual([each, Buffer.from([EXTENSION_FAILURE])])
+  }
+  expect((await client.ask(27, string('query')))[0]).toBe(EXTENSION_RESPONSE)
   client.destroy()
 })
 
@@ -160,7 +250,9 @@ test('bodies with too little, too much or nonsense in them are a FAILURE', async
   const client = await connectRaw(agent.socket)
   const good = Buffer.concat([string(blob), string('data'), uint32(0)])
   for (let size = 0; size < good.length; size++) {
-    expect([size, await client.ask(SIGN, good.subarray(0, size))]).toEqual([size, Buffer.from([FAILURE])])
+    // As PuTTY's agent has it, the flags alone may be missing.
+    const number = size === good.length - 4 ? SIGNATURE : FAILURE
+    expect([size, (await client.ask(SIGN, good.subarray(0, size)))[0]]).toEqual([size, number])
   }
   const bad = [
     Buffer.concat([good, Buffer.alloc(1)]),

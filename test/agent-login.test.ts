@@ -50,6 +50,7 @@ const clients: Readonly<Record<string, (env: Environment) => Promise<RunResult>>
   },
   paramiko: env => logInWithPython('paramiko', target(), env),
   asyncssh: env => logInWithPython('asyncssh', target(), env),
+  libssh: env => logInWithPython('libssh', target(), env),
 }
 
 function target() {
@@ -118,7 +119,7 @@ const keys: Readonly<Record<string, Maker>> = {
 }
 
 test.each(Object.entries(keys))(
-  'ssh, plink, paramiko and asyncssh log in with %s, from our agent alone',
+  'ssh, plink, paramiko, asyncssh and libssh log in with %s, from our agent alone',
   async (_, { make }) => {
     const path = join(home.ssh, 'id')
     await make(path)
@@ -158,7 +159,7 @@ test('none of them logs in without SSH_AUTH_SOCK', async () => {
   await ours('ed25519').make(path)
   await user.authorize(await readFile(`${path}.pub`, 'utf8'))
   await rm(path)
-  expect((await logInWithAll(agent.env)).map(([, { status }]) => status)).toEqual([9, 9, 9, 9])
+  expect((await logInWithAll(agent.env)).map(([, { status }]) => status)).toEqual([9, 9, 9, 9, 9])
   for (const [name, { status, stdout }] of await logInWithAll(home.env)) {
     expect({ name, stdout }).toEqual({ name, stdout: '' })
     expect([0, 9]).not.toContain(status)

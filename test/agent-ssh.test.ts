@@ -16,7 +16,7 @@ jest.setTimeout(60_000)
 const LIST = 11
 const SIGN = 13
 const EXTENSION = 27
-const FAILURE = 5
+const SUCCESS = 6
 const SIGNATURE = 14
 
 let home: Home
@@ -70,7 +70,7 @@ function ssh(env: Environment, ...options: string[]): Promise<RunResult> {
   return run(peerPath('ssh'), [...all, `${user.name}@${sshd.host}`, 'echo in'], { env })
 }
 
-test('ssh sends session-bind first, our agent has not heard of it, and the login goes on', async () => {
+test('ssh sends session-bind first, our agent has checked it, and the login goes on', async () => {
   await load('ed25519')
   const { status, stdout, stderr } = await ssh(recorded, '-vvv')
   expect({ status, stdout }).toEqual({ status: 0, stdout: 'in\n' })
@@ -82,9 +82,9 @@ test('ssh sends session-bind first, our agent has not heard of it, and the login
   expect(sshd.knownHosts).toContain(hostKey?.toString('base64'))
   expect(sessionId?.length).toBeGreaterThanOrEqual(20)
 
-  expect(recorder.answers[0]).toEqual(Buffer.from([FAILURE]))
+  expect(recorder.answers[0]).toEqual(Buffer.from([SUCCESS]))
   expect(recorder.answers[2]?.[0]).toBe(SIGNATURE)
-  expect(stderr).toMatch(/ssh_agent_bind_hostkey: agent refused operation/)
+  expect(stderr).not.toContain('agent refused operation')
 })
 
 test.each([

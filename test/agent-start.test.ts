@@ -192,26 +192,42 @@ test('status tells the facts of cli.md, running or not', async () => {
     return JSON.parse(result.stdout)
   }
   const socket = join(home.runtime, 'keytool', 'agent.sock')
-  const common = { socket, locked: null, keychain: expect.any(String), login: expect.any(String) }
+  const common = { socket, keychain: expect.any(String), login: expect.any(String) }
   expect(await status(home.env)).toEqual({
     ...common,
     running: false,
     pid: null,
     since: null,
+    version: null,
+    locked: null,
     keys: { sealed: 0, open: 0 },
     shell: { ours: false, SSH_AUTH_SOCK: null, fix: expect.stringContaining('agent') },
   })
   const agent = await startOurAgent(home)
   const running = await status(agent.env)
-  expect(running).toEqual({
+  const whole = {
     ...common,
     running: true,
     pid: agent.pid,
     since: expect.any(String),
+    version: (await keytool(['--version'])).stdout.trim().replace('keytool ', ''),
+    locked: false,
     keys: { sealed: 0, open: 0 },
+    // How much memory may be locked is this machine's affair.
+    protection: { dumpable: false, core: false, traceable: false, secureHeap: expect.any(Boolean) },
+    troubles: expect.any(Array),
     shell: { ours: true, SSH_AUTH_SOCK: socket, fix: null },
-  })
+  }
+  expect(running).toEqual(whole)
   expect(Math.abs(Date.now() - Date.parse(running.since))).toBeLessThan(60_000)
+  const key = join(home.ssh, 'id')
+  await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', 'right', '-f', key])
+  expect((await keytool(['add', '--sealed', key], { env: agent.env })).status).toBe(0)
+  expect(await status(agent.env)).toEqual({ ...whole, keys: { sealed: 1, open: 0 } })
+  const locked = await keytool(['lock', '--passphrase-file', '-'], { env: agent.env, input: 'sesame\n' })
+  expect(locked.status).toBe(0)
+  // How many there are is nobody's business then.
+  expect(await status(agent.env)).toEqual({ ...whole, locked: true })
   const { fix } = (await status({ ...home.env, SSH_AUTH_SOCK: '/nowhere' })).shell
   expect((await run('/bin/sh', ['-c', `${fix} ssh-add -l`], { env: home.env })).stdout).toContain('no identities')
   await agent.stop()

@@ -11,7 +11,7 @@ jest.setTimeout(30_000)
 
 const commands = [
   ...['gen', 'inspect', 'fingerprint', 'public', 'convert', 'passphrase', 'comment'],
-  ...['agent', 'add', 'list', 'remove', 'lock', 'unlock'],
+  ...['agent', 'add', 'list', 'remove', 'lock', 'unlock', 'reencrypt', 'log'],
   ...['install-pubkey', 'session', 'tunnel'],
 ]
 const details = ['session save', 'session list', 'session show', 'session remove']

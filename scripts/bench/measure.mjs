@@ -7,6 +7,12 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
+/** @param {readonly number[]} values at least one; @param {number} part such as 0.99: so many of them are not above it */
+export function quantile(values, part) {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)]
+}
+
 /**
  * Takes every contestant's measure in turn, round after round, so that whatever else the machine does hits all alike. A
  * first round warms up and does not count. The order turns with each round: nobody always comes after the same one.
@@ -45,17 +51,18 @@ export function ratio(a, b) {
 
 /**
  * @typedef {object} Row
- * @property {string} what
- * @property {string} ours median and spread
+ * @property {string} [what] left out where the row above says it
+ * @property {string} [ours] median and spread; left out likewise
+ * @property {string} [beside] which program, where there are several
  * @property {string} peer the same of the program beside us
- * @property {string} measured the figure that counts
+ * @property {string} [measured] the figure that counts; left out likewise
  * @property {string} [wanted] what it should be, where that was laid down
  * @property {string} [note]
  */
 
 /** @param {readonly Row[]} rows */
 export function printTable(rows) {
-  const columns = ['what', 'ours', 'peer', 'measured', 'wanted', 'note']
+  const columns = ['what', 'ours', 'beside', 'peer', 'measured', 'wanted', 'note']
   const used = columns.filter(column => column === 'wanted' || rows.some(row => row[column]))
   const cells = [used, ...rows.map(row => used.map(column => row[column] ?? ''))]
   const widths = used.map((_, index) => Math.max(...cells.map(line => line[index].length)))

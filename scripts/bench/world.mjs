@@ -5,17 +5,23 @@ import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const keytool = fileURLToPath(new URL('../../packages/cli/dist/keytool.cjs', import.meta.url))
 
 /** The programs of others that each group needs. */
-const needs = { 'start-up': ['ssh-keygen'], agent: ['ssh-keygen', 'ssh-agent', 'ssh-add'], bcrypt: ['ssh-keygen'] }
+const needs = {
+  'start-up': ['ssh-keygen'],
+  agent: ['ssh-keygen', 'ssh', 'ssh-agent', 'ssh-add'],
+  bcrypt: ['ssh-keygen'],
+}
 needs.tunnel = ['ssh-keygen', 'ssh', 'sshd']
 needs.keygen = ['ssh-keygen']
 needs.convert = ['puttygen']
 
 const START_MS = 10_000
+const END_MS = 5_000
 
 export async function makeWorld() {
   const home = await mkdtemp(join(tmpdir(), 'kt-'))
@@ -32,13 +38,16 @@ export async function makeWorld() {
   ]
   const env = { PATH: path.join(delimiter), HOME: home, XDG_RUNTIME_DIR: runtime, LANG: 'C.UTF-8' }
   const running = new Set()
+  const adopted = new Set()
+  const folders = new Set([home])
   const endAll = signal => {
     for (const child of running) child.kill(signal)
+    for (const pid of adopted) signalIfThere(pid, signal)
   }
   // An interrupted run leaves neither programs nor files.
   const onExit = () => {
     endAll('SIGKILL')
-    rmSync(home, { recursive: true, force: true })
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true })
   }
   process.once('exit', onExit)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1))
@@ -55,8 +64,11 @@ export async function makeWorld() {
     find,
     missingFor: group => needs[group].filter(name => !find(name)),
 
-    /** This Node's arguments that run the built program. */
-    keytool: args => [process.execPath, [keytool, ...args]],
+    /** Node and its arguments that run the built program. */
+    keytool: (args, node = process.execPath) => [node, [keytool, ...args]],
+
+    /** A folder outside of our home that goes when we do. */
+    removeLater: folder => folders.add(folder),
 
     /** Runs a program to its end; returns the milliseconds that took. */
     time(program, args) {
@@ -79,7 +91,7 @@ export async function makeWorld() {
       return stdout
     },
 
-    /** Starts a program and waits until it has printed `ready`. It ends with us. */
+    /** Starts a program and waits until it has printed `ready`; its `said` is what matched. It ends with us. */
     async start(program, args, ready) {
       const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
       running.add(child)
@@ -93,13 +105,24 @@ export async function makeWorld() {
         for (const stream of [child.stdout, child.stderr]) {
           stream.setEncoding('utf8').on('data', chunk => {
             text += chunk
-            if (!ready.test(text)) return
+            child.said = ready.exec(text)
+            if (!child.said) return
             clearTimeout(timer)
             resolve()
           })
         }
       })
       return child
+    },
+
+    /** Takes on a program that runs in the background: it ends with us. Returns what ends it before. */
+    adopt(pid) {
+      adopted.add(pid)
+      return async () => {
+        signalIfThere(pid, 'SIGTERM')
+        await waitForEnd(pid)
+        adopted.delete(pid)
+      }
     },
 
     async stop(child) {
@@ -109,11 +132,29 @@ export async function makeWorld() {
     },
 
     async dispose() {
-      const ends = [...running].map(child => once(child, 'exit'))
+      const ends = [...[...running].map(child => once(child, 'exit')), ...[...adopted].map(waitForEnd)]
       endAll('SIGTERM')
       await Promise.all(ends)
       process.off('exit', onExit)
-      await rm(home, { recursive: true, force: true })
+      for (const folder of folders) await rm(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** @returns whether it was there */
+function signalIfThere(pid, signal) {
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    return false
+  }
+}
+
+/** For those that are not our children: nothing tells of their end. */
+async function waitForEnd(pid) {
+  const end = performance.now() + END_MS
+  while (signalIfThere(pid, 0)) {
+    if (performance.now() > end) throw new Error(`process ${pid} did not end`)
+    await sleep(20)
   }
 }

@@ -27,9 +27,10 @@ export interface Home extends Folder {
 /**
  * An empty home of a user. OpenSSH's client looks its home up in passwd and ignores HOME: tell it about files with
  * {@link opensshOptions}.
+ * @param place a fresh folder that becomes it
  */
-export async function temporaryHome(): Promise<Home> {
-  const folder = await temporaryFolder()
+export async function temporaryHome(place: Promise<Folder> = temporaryFolder()): Promise<Home> {
+  const folder = await place
   const ssh = join(folder.path, '.ssh')
   const runtime = join(folder.path, 'run')
   await mkdir(ssh, { mode: 0o700 })

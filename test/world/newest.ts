@@ -6,7 +6,9 @@ import { type Folder, temporaryFolder } from './folder.js'
 import { findPeer, type PeerName, peerPath, versionIn } from './peers.js'
 import { runOrThrow } from './run.js'
 
-export type SuiteProgram = PeerName & ('ssh' | 'ssh-keygen' | 'puttygen')
+export type SuiteProgram = PeerName & ('ssh' | 'ssh-add' | 'ssh-agent' | 'ssh-keygen' | 'puttygen' | 'plink')
+/** In Debian's package putty, which brings a desktop's libraries along: nothing here installs it. */
+const PAGEANT = 'pageant'
 
 /** The programs of one Debian: those of this machine, or newer ones in a folder of their own. */
 export interface Suite {
@@ -17,11 +19,14 @@ export interface Suite {
   /** What its programs call a path in such a folder. */
   inside(path: string): string
   /** What starts a program of it. */
-  command(program: SuiteProgram): readonly string[]
+  command(program: SuiteProgram | typeof PAGEANT): readonly string[]
+  /** Not everywhere, as other programs are. */
+  readonly hasPageant: boolean
   /** @throws Error when the program is not there, does not run, or does not say its version */
   version(program: 'ssh' | 'puttygen'): Promise<string>
 }
 
+const pageantPath = '/usr/bin/pageant'
 const peersFolder = fileURLToPath(new URL('../../build/peers/', import.meta.url))
 /** What scripts/newest-peers makes: one for every test run, the others on request. */
 const STEADY = 'trixie'
@@ -34,7 +39,8 @@ export function ownSuite(): Suite {
     name,
     temporaryFolder,
     inside: path => path,
-    command: program => [peerPath(program)],
+    command: program => [program === PAGEANT ? pageantPath : peerPath(program)],
+    hasPageant: existsSync(pageantPath),
     version: async program => (await findPeer(program)).version ?? '',
   }
 }
@@ -64,6 +70,7 @@ function suiteInFolder(name: string): Suite {
     },
     inside: path => path.slice(root.length),
     command: program => [chroot, root, program],
+    hasPageant: existsSync(join(root, pageantPath)),
     version: async program => versionIn(program, await runOrThrow(chroot, [root, program, '-V'])),
   }
 }

@@ -21,6 +21,7 @@ const peers = {
   sshd: { path: '/usr/sbin/sshd', debian: 'openssh-server', version: [['-V'], openssh] },
   puttygen: { path: '/usr/bin/puttygen', debian: 'putty-tools', version: [['-V'], /Release (\S+)/] },
   plink: { path: '/usr/bin/plink', debian: 'putty-tools', version: [['-V'], /Release (\S+)/] },
+  'dbus-daemon': { path: '/usr/bin/dbus-daemon', debian: 'dbus-daemon', version: [['--version'], /Daemon (\S+)/] },
   git: { path: '/usr/bin/git', debian: 'git', version: [['--version'], /version (\S+)/] },
   tmux: { path: '/usr/bin/tmux', debian: 'tmux', version: [['-V'], /tmux (\S+)/] },
   smtpd: { path: '/usr/sbin/smtpd', debian: 'opensmtpd', version: [['-h'], /OpenSMTPD (\S+)/] },
@@ -34,6 +35,18 @@ const peers = {
     path: python,
     debian: 'python3-asyncssh',
     version: [['-W', 'ignore', '-c', 'import asyncssh; print(asyncssh.__version__)'], /^(\d\S+)/],
+  },
+  // A library, which Python calls.
+  libssh: {
+    path: python,
+    debian: 'libssh-4',
+    version: [
+      [
+        '-c',
+        'import ctypes; f = ctypes.CDLL("libssh.so.4").ssh_version; f.restype = ctypes.c_char_p; print(f(0).decode())',
+      ],
+      /^(\d[\d.]+)/,
+    ],
   },
 } as const satisfies Record<string, Peer>
 

@@ -3,7 +3,7 @@ import type { Environment } from './home.js'
 import { peerPath } from './peers.js'
 import { type RunResult, run } from './run.js'
 
-export type PythonClient = 'paramiko' | 'asyncssh'
+export type PythonClient = 'paramiko' | 'asyncssh' | 'libssh'
 
 export interface LoginTarget {
   readonly host: string

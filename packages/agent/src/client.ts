@@ -1,18 +1,36 @@
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
 import { KeytoolError, type PrivateKey, type Signature, type Signer } from '@keytool/keygen'
-import { type Agent, type Identity, publicKeyOf } from './agent.js'
-import { decodeMessage, encodeMessage, isTooLong } from './protocol/codec.js'
+import {
+  type AddOptions,
+  type Agent,
+  type Identity,
+  type Offer,
+  publicKeyOf,
+  type SealedOffer,
+  type SessionBind,
+} from './agent.js'
+import { Exchange, unreachable, type Wish } from './exchange.js'
+import { type ExtensionName, type Extensions, extensions } from './protocol/extensions.js'
+import type { KeyParts } from './protocol/fields.js'
 import { flagsOf } from './protocol/flags.js'
-import { FrameSplitter } from './protocol/frame.js'
 import {
   type Replies,
   type ReplyName,
   type RequestName,
   type Requests,
-  type Row,
   replies,
   requests,
 } from './protocol/messages.js'
+import {
+  areKeyReports,
+  areOrderReports,
+  isStatus,
+  type KeyReport,
+  type OrderReport,
+  readReport,
+  type StatusReport,
+} from './reports.js'
+import type { Terms } from './terms.js'
 
 export interface ConnectOptions {
   /**
@@ -22,11 +40,20 @@ export interface ConnectOptions {
   readonly timeout?: number
 }
 
-/** An agent at the other end of a socket. */
-export interface AgentClient extends Agent {
+/** An agent at the other end of a socket. What its agent does not have, it refuses. */
+export interface AgentClient extends Required<Omit<Agent, 'forClient' | 'inspect' | 'distrust'>> {
   readonly path: string
-  /** What it can sign with. Types that the table of algorithms does not have (certificates, hardware keys) are left out. */
+  /** What it can sign with. Certificates, and types that the table of algorithms does not have, are left out. */
   signers(): Promise<Signer[]>
+  /** Whether the agent has this extension: what `query` says (RFC 9987 section 5.8.1). One that does not answer that has none. */
+  supports(extension: string): Promise<boolean>
+  /** How our own agent holds each key. */
+  reports(): Promise<readonly KeyReport[]>
+  /**
+   * Any extension that is answered with a plain yes.
+   * @param body what follows the name in the request
+   */
+  extension(name: string, body: Buffer): Promise<void>
   /** Lets go of the connection. Requests without an answer reject with `unreachable`. */
   close(): void
 }
@@ -49,48 +76,42 @@ export function connectAgent(path: string, options: ConnectOptions = {}): Promis
       socket.off('error', fail)
       socket.setTimeout(0)
       socket.removeAllListeners('timeout')
-      resolve(new Client(path, socket, options.timeout))
+      resolve(new Client(new Exchange(path, socket, options.timeout)))
     })
   })
 }
 
-interface Waiter {
-  /** Number of the reply that is a yes. */
-  readonly expected: number
-  readonly what: RequestName
-  accept(body: Buffer): void
-  fail(error: KeytoolError): void
-}
+type Asked = RequestName | ExtensionName
+
+const whereItIs = 'keytool list shows whether it is locked or lacks the key'
+const ifLocked = 'if it is locked: keytool unlock'
 
 /** What was asked for, as an error says it. */
-const wishes: Partial<Record<RequestName, { readonly wish: string; readonly hint?: string }>> = {
+const wishes: Partial<Record<Asked, Wish>> = {
   list: { wish: 'list its keys' },
-  sign: { wish: 'sign', hint: 'keytool list shows whether it is locked or lacks the key' },
-  add: { wish: 'take the key', hint: 'if it is locked: keytool unlock' },
-  remove: { wish: 'remove the key', hint: 'keytool list shows whether it is locked or lacks the key' },
-  removeAll: { wish: 'remove its keys', hint: 'if it is locked: keytool unlock' },
+  sign: { wish: 'sign', hint: whereItIs },
+  add: { wish: 'take the key', hint: ifLocked },
+  addConstrained: { wish: 'take the key under these conditions', hint: ifLocked },
+  addSealed: { wish: 'take the sealed key', hint: ifLocked },
+  unseal: { wish: 'open the key', hint: ifLocked },
+  reencrypt: { wish: 'seal the key', hint: 'only a key that was added with its encrypted file can be' },
+  reencryptAll: { wish: 'seal its keys', hint: ifLocked },
+  remove: { wish: 'remove the key', hint: whereItIs },
+  removeAll: { wish: 'remove its keys', hint: ifLocked },
   lock: { wish: 'be locked', hint: 'it may be locked already' },
   unlock: { wish: 'be unlocked', hint: 'the passphrase is wrong, it was not locked, or too many others are trying' },
 }
 
 class Client implements AgentClient {
-  readonly path: string
-  readonly #socket: Socket
-  readonly #timeout: number | undefined
-  readonly #splitter = new FrameSplitter()
-  /** Oldest first: an agent answers in order. */
-  readonly #waiting: Waiter[] = []
-  #end: KeytoolError | undefined
+  readonly #exchange: Exchange
+  #names: Promise<ReadonlySet<string>> | undefined
 
-  constructor(path: string, socket: Socket, timeout: number | undefined) {
-    this.path = path
-    this.#socket = socket
-    this.#timeout = timeout
-    socket.on('data', chunk => this.#receive(chunk))
-    socket.on('error', cause => this.#stop(unreachable(path, 'the connection broke', cause)))
-    socket.on('close', () => this.#stop(unreachable(path, 'it closed the connection')))
-    // Runs only while somebody waits: see #ask.
-    socket.on('timeout', () => this.#stop(unreachable(path, `no answer in ${timeout} ms`)))
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange
+  }
+
+  get path(): string {
+    return this.#exchange.path
   }
 
   async list(): Promise<readonly Identity[]> {
@@ -102,13 +123,41 @@ class Client implements AgentClient {
   }
 
   /** Sends a copy and then wipes the key, as every agent does that takes a key over. */
-  async add(key: PrivateKey): Promise<void> {
+  async add(key: PrivateKey, { terms = {}, certificate }: AddOptions = {}): Promise<void> {
     const { algorithm, parts, comment } = key
     try {
-      await this.#ask('add', { key: { algorithm, parts }, comment }, 'success')
+      await this.#add({ algorithm, parts, ...(certificate && { certificate }) }, comment, terms)
     } finally {
       key.wipe()
     }
+  }
+
+  /** As {@link Client.add}; the key that the offer opens stays its owner's. */
+  async offer({ identity, terms, open }: Offer): Promise<void> {
+    await this.#add(keyPartsOf(identity, await open()), identity.comment, terms)
+  }
+
+  async addSealed({ identity, terms: constraints, sealed, open }: SealedOffer): Promise<void> {
+    const key = open && keyPartsOf(identity, await open())
+    const { comment } = identity
+    await this.#extend('addSealed', { file: sealed.bytes, comment, constraints, ...(key && { key }) })
+  }
+
+  async unseal(blob: Buffer, passphrase: Buffer): Promise<void> {
+    const { fits } = await this.#extend('unseal', { key: blob, passphrase })
+    if (!fits) throw new KeytoolError('secret-wrong', 'the passphrase does not open the key')
+  }
+
+  async reencrypt(blob: Buffer): Promise<void> {
+    await this.#extend('reencrypt', { key: blob })
+  }
+
+  async reencryptAll(): Promise<number> {
+    return (await this.#extend('reencryptAll', {})).left
+  }
+
+  async bind(bind: SessionBind): Promise<void> {
+    await this.#extend('sessionBind', bind)
   }
 
   async remove(blob: Buffer): Promise<void> {
@@ -131,84 +180,68 @@ class Client implements AgentClient {
     return (await this.list()).flatMap(identity => this.#signer(identity) ?? [])
   }
 
+  async supports(extension: string): Promise<boolean> {
+    this.#names ??= this.#extend('query', {}).then(
+      ({ names }) => new Set(names),
+      () => new Set(),
+    )
+    return (await this.#names).has(extension)
+  }
+
+  async reports(): Promise<readonly KeyReport[]> {
+    return readReport((await this.#extend('list', {})).json, areKeyReports)
+  }
+
+  async status(): Promise<StatusReport> {
+    return readReport((await this.#extend('status', {})).json, isStatus)
+  }
+
+  async orderFor(hostKeys: readonly Buffer[]): Promise<readonly OrderReport[]> {
+    return readReport((await this.#extend('listFor', { hostKeys })).json, areOrderReports)
+  }
+
+  async extension(name: string, body: Buffer): Promise<void> {
+    await this.#exchange.ask(requests.extension, { name, body }, replies.success, { wish: `serve ${name}` })
+  }
+
   close(): void {
-    this.#stop(unreachable(this.path, 'the connection was closed'))
+    this.#exchange.close()
   }
 
   #signer(identity: Identity): Signer | undefined {
     const publicKey = publicKeyOf(identity)
-    return (
-      publicKey && {
-        publicKey,
-        sign: (data, options = {}) =>
-          this.sign(publicKey.blob, Buffer.from(data), flagsOf(publicKey.algorithm, options.hash)),
-      }
-    )
+    if (!publicKey || publicKey.algorithm.certifies) return undefined
+    return {
+      publicKey,
+      sign: (data, options = {}) =>
+        this.sign(publicKey.blob, Buffer.from(data), flagsOf(publicKey.algorithm, options.hash)),
+    }
+  }
+
+  async #add(key: KeyParts, comment: string, constraints: Terms): Promise<void> {
+    // An agent that knows no constraints takes a plain add still.
+    if (Object.keys(constraints).length === 0) await this.#ask('add', { key, comment }, 'success')
+    else await this.#ask('addConstrained', { key, comment, constraints }, 'success')
   }
 
   #ask<N extends RequestName, R extends ReplyName>(what: N, value: Requests[N], answer: R): Promise<Replies[R]> {
-    return new Promise((resolve, reject) => {
-      if (this.#end) return reject(this.#end)
-      const row: Row<Requests[N]> = requests[what]
-      const reply: Row<Replies[R]> = replies[answer]
-      const frame = encodeMessage(row, value)
-      if (isTooLong(frame)) return reject(new KeytoolError('failed', 'the request is too long for an agent'))
-      this.#waiting.push({
-        what,
-        expected: reply.number,
-        accept: body => {
-          try {
-            resolve(decodeMessage(reply, body))
-          } catch (cause) {
-            reject(new KeytoolError('damaged', "the agent's answer can't be read", { cause }))
-          }
-        },
-        fail: reject,
-      })
-      if (this.#timeout && this.#waiting.length === 1) this.#socket.setTimeout(this.#timeout)
-      this.#socket.write(frame, () => {
-        if (row.secret) frame.fill(0)
-      })
-    })
+    return this.#exchange.ask(requests[what], value, replies[answer], wishOf(what))
   }
 
-  #receive(chunk: Buffer): void {
-    this.#splitter.push(chunk)
-    try {
-      for (let body = this.#splitter.next(); body; body = this.#splitter.next()) this.#answer(body)
-    } catch (cause) {
-      this.#stop(
-        new KeytoolError('damaged', `what answers at ${this.path} does not speak the agent protocol`, { cause }),
-      )
-    }
-  }
-
-  #answer(body: Buffer): void {
-    const waiter = this.#waiting.shift()
-    if (!waiter) throw new KeytoolError('damaged', 'an answer came that nobody asked for')
-    if (this.#waiting.length === 0) this.#socket.setTimeout(0)
-    const [number] = body
-    if (number === replies.failure.number || number === replies.extensionFailure.number) {
-      waiter.fail(refusal(waiter.what))
-    } else if (number !== waiter.expected) {
-      waiter.fail(
-        new KeytoolError('damaged', `the agent answered with message ${number} instead of ${waiter.expected}`),
-      )
-    } else {
-      waiter.accept(body)
-    }
-  }
-
-  #stop(reason: KeytoolError): void {
-    this.#end ??= reason
-    this.#socket.destroy()
-    for (const waiter of this.#waiting.splice(0)) waiter.fail(this.#end)
+  #extend<N extends ExtensionName>(what: N, value: Extensions[N]['request']): Promise<Extensions[N]['response']> {
+    const { request, reply } = extensions[what]
+    return this.#exchange.ask(request, value, reply, wishOf(what))
   }
 }
 
-function refusal(what: RequestName): KeytoolError {
-  const { wish = 'do that', hint } = wishes[what] ?? {}
-  return new KeytoolError('refused', `the agent refused to ${wish}`, hint ? { hint } : {})
+/** The key as it travels, under the certificate that the identity is, where it is one. */
+function keyPartsOf(identity: Identity, { algorithm, parts }: PrivateKey): KeyParts {
+  const certificate = publicKeyOf(identity)
+  return { algorithm, parts, ...(certificate?.algorithm.certifies && { certificate }) }
+}
+
+function wishOf(what: Asked): Wish {
+  return wishes[what] ?? { wish: 'do that' }
 }
 
 const connectReasons: Readonly<Record<string, string>> = {
@@ -223,8 +256,4 @@ const connectReasons: Readonly<Record<string, string>> = {
 function explainConnect(cause: Error): string {
   const { code } = cause as NodeJS.ErrnoException
   return code === undefined ? cause.message : (connectReasons[code] ?? code)
-}
-
-function unreachable(path: string, reason: string, cause?: unknown): KeytoolError {
-  return new KeytoolError('unreachable', `no agent answers at ${path}`, { reason, hint: 'keytool agent', cause })
 }

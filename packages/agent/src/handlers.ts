@@ -1,7 +1,10 @@
-import { KeytoolError, PrivateKey, Writer } from '@keytool/keygen'
-import type { Agent, Offer } from './agent.js'
+import { Writer } from '@keytool/keygen'
+import type { Agent, Identity } from './agent.js'
+import { extensionHandlers } from './extension-handlers.js'
+import { takeKey } from './offers.js'
+import { clearReadBuffer } from './platform/read-buffer.js'
 import { decodeMessage, encodeMessage, isTooLong } from './protocol/codec.js'
-import type { KeyParts } from './protocol/fields.js'
+import { type Extension, type ExtensionName, type Extensions, extensionOf, extensions } from './protocol/extensions.js'
 import { type RequestName, type Requests, type Row, replies, requests } from './protocol/messages.js'
 
 /** What a request is answered with: a whole frame, at once or later. */
@@ -15,66 +18,51 @@ export interface Treatment {
 
 const SUCCESS = encodeMessage(replies.success, {})
 const FAILURE = encodeMessage(replies.failure, {})
+const EXTENSION_FAILURE = encodeMessage(replies.extensionFailure, {})
 
 type Handlers = { readonly [N in RequestName]?: (agent: Agent, value: Requests[N]) => Promise<Buffer> }
 
 /** What this agent serves. Every other message is refused, whatever it holds. */
 const handlers: Handlers = {
-  list: (agent, _value) => agent.list().then(identities => encodeMessage(replies.identities, { identities })),
+  list: (agent, _value) => agent.list().then(encodeIdentities),
   sign: (agent, { key, data, flags }) =>
     agent.sign(key, data, flags).then(signature => encodeMessage(replies.signature, { signature })),
-  async add(agent, { key, comment }) {
-    const offer = makeOffer(key, comment)
-    await (agent.offer ? agent.offer(offer) : agent.add(await offer.open()))
-    return SUCCESS
-  },
+  add: (agent, { key, comment }) => takeKey(agent, key, comment, {}).then(() => SUCCESS),
+  addConstrained: (agent, { key, comment, constraints }) =>
+    takeKey(agent, key, comment, constraints).then(() => SUCCESS),
   remove: (agent, { key }) => agent.remove(key).then(() => SUCCESS),
   removeAll: agent => agent.removeAll().then(() => SUCCESS),
+  // Old clients say both, and take the second no for a failure.
+  oldRemoveAll: agent => agent.removeAll().then(() => SUCCESS),
   lock: (agent, { passphrase }) => agent.lock(passphrase).then(() => SUCCESS),
   unlock: (agent, { passphrase }) => agent.unlock(passphrase).then(() => SUCCESS),
 }
 
-/** The blob is put together and no more: to look whether it can be a key takes milliseconds for some types. */
-function makeOffer(key: KeyParts, comment: string): Offer {
-  const { algorithm, parts } = key
-  const writer = new Writer().text(algorithm.name)
-  algorithm.publicFields.write(writer, parts)
-  return {
-    identity: { blob: writer.done(), comment },
-    slow: algorithm.slow === true,
-    open: () => openKey(key, comment),
-  }
-}
+/** Each identity's bytes in a list: lists are asked for far more often than they change. */
+const encoded = new WeakMap<Identity, Buffer>()
+const LIST_HEAD = 9
 
-/** The parts are views of the message, which is cleared afterwards; the key gets its own. */
-async function openKey({ algorithm, parts }: KeyParts, comment: string): Promise<PrivateKey> {
-  const own = Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, Buffer.from(part)]))
-  try {
-    const key = await PrivateKey.fromParts(algorithm, own, comment, 'quick')
-    if (!algorithm.signer) {
-      throw new KeytoolError(
-        'unsupported',
-        `${algorithm.type} keys need their device, which this agent does not speak to`,
-      )
-    }
-    // What the quick look leaves open shows in what it signs: RSA with factors that are no primes signs nonsense.
-    if (!(await key.publicKey.verify(PROBE, await key.sign(PROBE)))) {
-      throw new KeytoolError('damaged', 'what the key signs does not verify')
-    }
-    return key
-  } catch (error) {
-    for (const part of Object.values(own)) part.fill(0)
-    throw error
-  }
+function encodeIdentities(identities: readonly Identity[]): Buffer {
+  const head = Buffer.alloc(LIST_HEAD)
+  const lines = identities.map(identity => {
+    const known = encoded.get(identity)
+    if (known) return known
+    const line = new Writer().string(identity.blob).text(identity.comment).done()
+    encoded.set(identity, line)
+    return line
+  })
+  head[4] = replies.identities.number
+  head.writeUInt32BE(identities.length, 5)
+  const frame = Buffer.concat([head, ...lines])
+  frame.writeUInt32BE(frame.length - 4, 0)
+  return frame
 }
-
-/** Is no request that anybody would want signed. */
-const PROBE = Buffer.from('keytool: a probe')
 
 const REFUSED: Treatment = { alone: false, answer: () => FAILURE }
 const REFUSED_SECRET: Treatment = {
   alone: false,
   answer(_agent, body) {
+    clearReadBuffer()
     body.fill(0)
     return FAILURE
   },
@@ -83,13 +71,18 @@ const REFUSED_SECRET: Treatment = {
 /** By number. A hole is a message that nobody has heard of. */
 const treatments: readonly (Treatment | undefined)[] = makeTreatments()
 
+const extensionTreatments: ReadonlyMap<ExtensionName, Treatment> = new Map(
+  (Object.keys(extensions) as ExtensionName[]).map(name => [name, treatExtension(name)]),
+)
+
 /**
  * How to treat this message. An unknown one, like one that is not served, is answered with FAILURE and nothing worse
  * (RFC 9987 section 5): its body is consumed and the connection goes on. Unknown extensions too: EXTENSION_FAILURE
  * would claim that the extension is known (section 5.8).
  */
 export function treatmentOf(body: Buffer): Treatment {
-  return treatments[body[0] ?? 0] ?? REFUSED
+  const name = extensionOf(body)
+  return (name ? extensionTreatments.get(name) : treatments[body[0] ?? 0]) ?? REFUSED
 }
 
 function makeTreatments(): (Treatment | undefined)[] {
@@ -102,15 +95,51 @@ function treat<N extends RequestName>(name: N): Treatment {
   const row: Row<Requests[N]> = requests[name]
   const handler: Handlers[N] = handlers[name]
   if (!handler) return row.secret ? REFUSED_SECRET : REFUSED
+  return treatRow(row, (agent, value) => handler(agent, value), FAILURE)
+}
+
+function treatExtension<N extends ExtensionName>(name: N): Treatment {
+  const { request, reply }: Extension<Extensions[N]['request'], Extensions[N]['response']> = extensions[name]
+  const handle = extensionHandlers[name]
+  const served = treatRow(
+    request,
+    async (agent, value) => {
+      const handler = handle(agent)
+      return handler ? encodeMessage(reply, await handler(value)) : FAILURE
+    },
+    EXTENSION_FAILURE,
+    // Who binds a session in words that nobody understands has tried to bind one, all the same.
+    name === 'sessionBind' ? agent => agent.distrust?.() : undefined,
+  )
+  const refused = request.secret ? REFUSED_SECRET : REFUSED
+  return { ...served, answer: (agent, body) => (handle(agent) ? served : refused).answer(agent, body) }
+}
+
+/** @param onDamaged called when the message can't be read */
+function treatRow<Q>(
+  row: Row<Q>,
+  handle: (agent: Agent, value: Q) => Promise<Buffer>,
+  no: Buffer,
+  onDamaged?: (agent: Agent) => void,
+): Treatment {
+  const read = (agent: Agent, body: Buffer) => {
+    try {
+      return decodeMessage(row, body)
+    } catch (error) {
+      onDamaged?.(agent)
+      throw error
+    }
+  }
   return {
     alone: row.alone ?? false,
     async answer(agent, body) {
+      if (row.secret) clearReadBuffer()
       try {
-        const reply = await handler(agent, decodeMessage(row, body))
-        return isTooLong(reply) ? FAILURE : reply
+        const reply = await handle(agent, read(agent, body))
+        return isTooLong(reply) ? no : reply
       } catch {
         // The protocol has one word for every reason.
-        return FAILURE
+        return no
       } finally {
         if (row.secret) body.fill(0)
       }

@@ -20,6 +20,10 @@ export class Jobs {
     this.#most = most
   }
 
+  get isIdle(): boolean {
+    return this.#running === 0
+  }
+
   /** Resolves or rejects as `work` does; rejects with `cancelled` when the client has gone before it began. */
   run<T>(client: Client, work: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {

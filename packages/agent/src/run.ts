@@ -3,7 +3,7 @@ import { pidFileBeside, removePidFile, writePidFile } from './pid-file.js'
 import { listen } from './platform/listen.js'
 import { startOf } from './platform/running.js'
 import { createRing, type Ring } from './ring.js'
-import { type Limits, serve } from './server.js'
+import { type Doorkeeper, type Limits, serve } from './server.js'
 
 export interface RunOptions {
   /** The socket's absolute path, or the pipe's name on Windows: {@link Places.agentSocket}, or what `-a` says. */
@@ -16,6 +16,11 @@ export interface RunOptions {
   readonly signal?: AbortSignal
   readonly ring?: Ring
   readonly limits?: Partial<Limits>
+  readonly doorkeeper?: Doorkeeper
+  /** What is to be done when the place is certainly ours, before anybody can connect. */
+  readonly prepare?: () => Promise<void>
+  /** What is to be done while the place still is ours, when nobody is served any more. Never rejects. */
+  readonly finish?: () => Promise<void>
 }
 
 export interface RunningAgent {
@@ -39,8 +44,11 @@ export async function runAgent(options: RunOptions): Promise<RunningAgent> {
   signal?.throwIfAborted()
   const { pid } = process
   const server = createServer({ allowHalfOpen: true })
-  const service = serve(ring, server, options.limits)
-  const announce = () => writePidFile(pidFile, { pid, socket, since: new Date().toISOString(), start: startOf(pid) })
+  const service = serve(ring, server, options.limits, options.doorkeeper)
+  const announce = async () => {
+    await options.prepare?.()
+    await writePidFile(pidFile, { pid, socket, since: new Date().toISOString(), start: startOf(pid) })
+  }
   const listener = await listen(server, socket, { announce, named })
 
   let stopping: Promise<void> | undefined
@@ -52,6 +60,7 @@ export async function runAgent(options: RunOptions): Promise<RunningAgent> {
     // Keys first: whatever goes wrong afterwards, they are gone.
     ring.wipe()
     service.close()
+    await options.finish?.()
     try {
       await listener.close()
       await removePidFile(pidFile, pid)

@@ -1,26 +1,50 @@
 import type { Server, Socket } from 'node:net'
 import type { Agent } from './agent.js'
 import { Budget } from './budget.js'
-import { Connection, type ConnectionLimits } from './connection.js'
+import { Connection, type ConnectionLimits, type Shared } from './connection.js'
+import { Holdings } from './holdings.js'
+import type { Peer } from './who.js'
 
 export interface Limits extends ConnectionLimits {
   /** Connections that may be open at a time. */
   readonly connections: number
   /** Bytes of requests that all connections may have under way together, beyond one request of each. */
   readonly bytes: number
+  /** Bytes that may be held for all connections together: see {@link Holdings}. */
+  readonly held: number
 }
 
-export const LIMITS: Limits = { pending: 64, output: 128 * 1024, connections: 1024, bytes: 32 * 1024 * 1024 }
+export const LIMITS: Limits = {
+  pending: 64,
+  output: 128 * 1024,
+  connections: 1024,
+  bytes: 16 * 1024 * 1024,
+  held: 24 * 1024 * 1024,
+}
+/** What a connection may hold beside that, in bytes: with as many as may be open it is two thirds of that. */
+const LITTLE = 16 * 1024
+
+/** Somebody of whom nothing is known. */
+const STRANGER: Peer = { programs: [] }
 
 /** Serves an agent to one client until either side closes. The socket should allow half-open ends. */
 export function serveConnection(
   agent: Agent,
   socket: Socket,
   limits: ConnectionLimits = LIMITS,
-  budget: Budget = new Budget(LIMITS.bytes),
+  shared: Shared = share(LIMITS),
+  peer?: Peer,
 ): Connection {
-  return new Connection(agent, socket, limits, budget)
+  return new Connection(agent, socket, limits, shared, peer)
 }
+
+/** What the connections of one service are to share. */
+export function share({ bytes, held }: Pick<Limits, 'bytes' | 'held'>): Shared {
+  return { budget: new Budget(bytes), holdings: new Holdings(held, LITTLE) }
+}
+
+/** Tells who connects. `undefined`: somebody who is not to be served. */
+export type Doorkeeper = (socket: Socket) => Peer | undefined
 
 /** What serves the clients of one listener. */
 export interface Service {
@@ -34,21 +58,30 @@ export interface Service {
  * Serves an agent to everybody who connects. Make the server with `allowHalfOpen`, so that a client may say its last
  * before it has read its answers; it need not listen yet.
  *
+ * @param doorkeeper asked about everybody before they are served
+ *
  * When too many are connected, the oldest one that is only in the way makes room; if there is none, the new one is cut
  * off.
  */
-export function serve(agent: Agent, server: Server, limits: Partial<Limits> = {}): Service {
-  const { connections: most, bytes, ...each } = { ...LIMITS, ...limits }
-  const budget = new Budget(bytes)
+export function serve(
+  agent: Agent,
+  server: Server,
+  limits: Partial<Limits> = {},
+  doorkeeper: Doorkeeper = () => STRANGER,
+): Service {
+  const { connections: most, bytes, held, ...each } = { ...LIMITS, ...limits }
+  const shared = share({ bytes, held })
   const connections = new Set<Connection>()
   server.on('connection', socket => {
+    const peer = doorkeeper(socket)
+    if (!peer) return void socket.destroy()
     if (connections.size >= most) {
       const expendable = [...connections].find(connection => connection.expendable)
       if (!expendable) return void socket.destroy()
       connections.delete(expendable)
       expendable.destroy()
     }
-    const connection = serveConnection(agent, socket, each, budget)
+    const connection = serveConnection(agent, socket, each, shared, peer)
     connections.add(connection)
     socket.on('close', () => connections.delete(connection))
   })

@@ -3,6 +3,7 @@ import { createLock } from '../src/index.js'
 
 const right = Buffer.from('right')
 const wrong = Buffer.from('wrong')
+const by = { binding: { hops: [], failed: false } }
 
 /** A lock with a quick hash, and a sleep that notes how long it should have been. */
 function makeLock() {
@@ -39,8 +40,8 @@ test('it is shut before the passphrase is hashed', async () => {
   const { lock } = makeLock()
   const done = lock.lock(right)
   expect(lock.locked).toBe(true)
-  expect(() => lock.pass({ action: 'sign' })).toThrow(refused)
-  expect(lock.shows?.({ blob: right, comment: '' })).toBe(false)
+  expect(() => lock.pass({ action: 'remove-all', by })).toThrow(refused)
+  expect(lock.shows?.({ identity: { blob: right, comment: '' }, terms: {} }, by)).toBe(false)
   await done
 })
 

@@ -29,7 +29,7 @@ const samples = (): Record<RequestName | ReplyName, unknown> => ({
   list: {},
   sign: { key: bytes, data: Buffer.alloc(0), flags: 0x80000004 },
   add: { key, comment: 'héllo' },
-  addConstrained: { key, comment: '', constraints: Buffer.of(2) },
+  addConstrained: { key, comment: '', constraints: { lifetime: 5, confirm: true } },
   remove: { key: bytes },
   removeAll: {},
   lock: { passphrase: bytes },
@@ -79,6 +79,8 @@ test.each(rows)('%s: cut short or with a byte too many it is damaged, never anyt
   const body = encodeMessage(row, samples()[name]).subarray(4)
   const isOpen = 'body' in (samples()[name] as object) || 'constraints' in (samples()[name] as object)
   const wrong = Array.from({ length: body.length - 1 }, (_, i) => body.subarray(0, i + 1))
+  // A sign request may end where its flags would begin.
+  if (name === 'sign') wrong.splice(body.length - 4 - 1, 1)
   if (!isOpen) wrong.push(Buffer.concat([body, Buffer.of(0)]))
   for (const bytes of wrong) {
     try {
@@ -89,6 +91,11 @@ test.each(rows)('%s: cut short or with a byte too many it is damaged, never anyt
       expect(error).toBeInstanceOf(KeytoolError)
     }
   }
+})
+
+test('a sign request without flags is one whose flags are 0', () => {
+  const body = encodeMessage(requests.sign, { key: Buffer.from('K'), data: Buffer.from('D'), flags: 2 }).subarray(4, -4)
+  expect(decodeMessage(requests.sign, body)).toEqual({ key: Buffer.from('K'), data: Buffer.from('D'), flags: 0 })
 })
 
 test('every key type travels whole', () => {

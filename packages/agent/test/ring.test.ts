@@ -127,7 +127,9 @@ test('a key that is removed while a gate waits does not sign with what is left o
 })
 
 test('a gate may hide keys', async () => {
-  const ring = createRing({ gates: [{ pass: () => undefined, shows: ({ comment }) => comment !== 'hidden' }] })
+  const ring = createRing({
+    gates: [{ pass: () => undefined, shows: ({ identity }) => identity.comment !== 'hidden' }],
+  })
   await ring.add(await generate('ed25519', { comment: 'hidden' }))
   await ring.add(await generate('ed25519', { comment: 'shown' }))
   expect((await ring.list()).map(({ comment }) => comment)).toEqual(['shown'])
@@ -181,7 +183,7 @@ describe('a key that is offered', () => {
       note()
       return key
     }
-    return { identity: { blob: blobOf(key), comment: key.comment }, slow: false, open }
+    return { identity: { blob: blobOf(key), comment: key.comment }, terms: {}, slow: false, open }
   }
 
   test('is opened once every gate has let it in, and held', async () => {

@@ -6,7 +6,9 @@ export type OnlineCommand =
   | 'install-pubkey'
   | 'list'
   | 'lock'
+  | 'log'
   | 'overview'
+  | 'reencrypt'
   | 'remove'
   | 'session'
   | 'tunnel'
@@ -19,7 +21,9 @@ export const onlineCommands: Readonly<Record<OnlineCommand, () => Promise<{ run:
   'install-pubkey': () => import('./commands/install-pubkey.js'),
   list: () => import('./commands/list.js'),
   lock: () => import('./commands/lock.js'),
+  log: () => import('./commands/log.js'),
   overview: () => import('./commands/overview.js'),
+  reencrypt: () => import('./commands/reencrypt.js'),
   remove: () => import('./commands/remove.js'),
   session: () => import('./commands/session.js'),
   tunnel: () => import('./commands/tunnel.js'),

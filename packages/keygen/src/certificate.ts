@@ -2,6 +2,7 @@ import { type CertificateParts, certificateKinds, readOptions, readPrincipals } 
 import { hasSmallOrder } from './check/small-order.js'
 import { KeytoolError } from './error.js'
 import { decodeComment } from './formats/comment.js'
+import { matchesPattern } from './formats/lines/host-match.js'
 import { decodeSignature, PublicKey, type Signature } from './key.js'
 import { Reader } from './wire.js'
 
@@ -70,13 +71,47 @@ export async function verifyCertificate(key: PublicKey): Promise<boolean> {
   const certificate = readCertificate(key)
   if (!certificate) throw new KeytoolError('usage', 'a plain key has no signature to verify')
   const { authority, signature } = certificate
-  const scheme = authority.algorithm.schemes.find(({ name }) => name === signature.scheme)
-  if (!scheme || scheme.hash === 'sha1') return false
+  if (!isSoundlySigned(certificate)) return false
   // A point of small order accepts signatures that nobody had a key for.
   if (authority.parts['pk'] && hasSmallOrder(authority.parts['pk'])) return false
   // The signature comes last, as a string: a length, then so many bytes.
   const { length } = (key.parts as unknown as CertificateParts).signature
   return authority.verify(key.blob.subarray(0, key.blob.length - 4 - length), signature)
+}
+
+/** What a host's certificate must not be, in the order OpenSSH looks (sshkey_cert_check_host). */
+const hostTroubles: readonly {
+  readonly trouble: string
+  has(certificate: Certificate, host: string, now: bigint): boolean
+}[] = [
+  { trouble: "it is a user's, not a host's", has: ({ kind }) => kind !== 'host' },
+  { trouble: 'it is not valid yet', has: ({ validAfter }, _host, now) => now < validAfter },
+  { trouble: 'it has expired', has: ({ validBefore }, _host, now) => now >= validBefore },
+  { trouble: 'it names no host', has: ({ principals }) => principals.length === 0 },
+  {
+    trouble: 'it is for other hosts',
+    has: ({ principals }, host) => !principals.some(pattern => matchesPattern(pattern, host)),
+  },
+  {
+    trouble: 'it has a critical option, which hosts have none of',
+    has: ({ criticalOptions }) => criticalOptions.length > 0,
+  },
+  { trouble: 'it is signed with SHA-1', has: certificate => !isSoundlySigned(certificate) },
+]
+
+/**
+ * Why a certificate does not speak for this host at this time; `undefined` when it does. That somebody trusted has
+ * signed it is another matter: see {@link verifyCertificate}.
+ * @param host as its user writes it: principals are patterns of `*` and `?`, and small letters are not large ones
+ * @param now in seconds from 1970
+ */
+export function findHostTrouble(certificate: Certificate, host: string, now: bigint): string | undefined {
+  return hostTroubles.find(({ has }) => has(certificate, host, now))?.trouble
+}
+
+function isSoundlySigned({ authority, signature }: Certificate): boolean {
+  const scheme = authority.algorithm.schemes.find(({ name }) => name === signature.scheme)
+  return scheme !== undefined && scheme.hash !== 'sha1'
 }
 
 function readAuthority(blob: Buffer): PublicKey {

@@ -18,7 +18,14 @@ export {
   publicAlgorithmNamed,
   publicAlgorithms,
 } from './algorithms/table.js'
-export { type Certificate, type CertificateOption, FOREVER, readCertificate, verifyCertificate } from './certificate.js'
+export {
+  type Certificate,
+  type CertificateOption,
+  FOREVER,
+  findHostTrouble,
+  readCertificate,
+  verifyCertificate,
+} from './certificate.js'
 export { type KdfStrength, rateKdf } from './check/kdf.js'
 export { findWeaknesses, type Weakness, type WeaknessCode } from './check/weakness.js'
 export { type ErrorCode, type ErrorDetails, isKeytoolError, KeytoolError } from './error.js'
@@ -47,6 +54,7 @@ export type {
 export { type Krl, readKrl } from './formats/krl.js'
 export { dearer, optionsLike } from './formats/like.js'
 export { type AuthorizedKeyLine, readAuthorizedKeys } from './formats/lines/authorized-keys.js'
+export { hideName, matchesHost, matchesPattern, nameOfHost } from './formats/lines/host-match.js'
 export { type KeyLine, type LineOptions, typeOfBlob } from './formats/lines/key.js'
 export { type KeyOption, splitKeyOptions } from './formats/lines/key-options.js'
 export {

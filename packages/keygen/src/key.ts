@@ -13,24 +13,30 @@ export class PublicKey {
   readonly blob: Buffer
   readonly comment: string
   #verify: Verify | undefined
+  readonly #isChecked: boolean
 
-  private constructor(algorithm: PublicAlgorithm, parts: Parts, blob: Buffer, comment: string) {
+  private constructor(algorithm: PublicAlgorithm, parts: Parts, blob: Buffer, comment: string, isChecked = true) {
     this.algorithm = algorithm
     this.parts = parts
     this.blob = blob
     this.comment = comment
+    this.#isChecked = isChecked
   }
 
-  /** Reads a public key blob. Throws `damaged` or, for a type not in the table, `unsupported`. */
-  static fromBlob(blob: Uint8Array, comment = ''): PublicKey {
+  /**
+   * Reads a public key blob. Throws `damaged` or, for a type not in the table, `unsupported`.
+   * @param check whether it can be a key: `later`, before it first verifies something, for one that is compared with
+   *   others and no more (for DSA a check takes milliseconds, and one message may hold hundreds of keys)
+   */
+  static fromBlob(blob: Uint8Array, comment = '', check: 'now' | 'later' = 'now'): PublicKey {
     // The parts are views of this copy: what becomes of the caller's bytes is nothing to the key.
     const own = Buffer.from(blob)
     const reader = new Reader(own)
     const algorithm = publicAlgorithmNamed(reader.text(256))
     const parts = algorithm.publicFields.read(reader)
     reader.end()
-    algorithm.checkPublic(parts)
-    return new PublicKey(algorithm, parts, own, comment)
+    if (check === 'now') algorithm.checkPublic(parts)
+    return new PublicKey(algorithm, parts, own, comment, check === 'now')
   }
 
   /** @param parts may hold more than the public parts; only those are kept. */
@@ -52,7 +58,7 @@ export class PublicKey {
   }
 
   withComment(comment: string): PublicKey {
-    return new PublicKey(this.algorithm, this.parts, this.blob, comment)
+    return new PublicKey(this.algorithm, this.parts, this.blob, comment, this.#isChecked)
   }
 
   /** The same key, whatever the comments. */
@@ -67,14 +73,19 @@ export class PublicKey {
   async verify(data: Uint8Array, signature: Signature): Promise<boolean> {
     const scheme = this.algorithm.schemes.find(({ name }) => name === signature.scheme)
     if (!scheme) return false
-    this.#verify ??= this.algorithm.verifier(this.parts)
     try {
+      this.#verify ??= this.#makeVerifier()
       return await this.#verify(scheme, data, signature.blob)
     } catch (error) {
       // A blob that can be no signature is none. A library that does not load is another matter.
       if (isKeytoolError(error) && error.code !== 'damaged') throw error
       return false
     }
+  }
+
+  #makeVerifier(): Verify {
+    if (!this.#isChecked) this.algorithm.checkPublic(this.parts)
+    return this.algorithm.verifier(this.parts)
   }
 }
 
@@ -111,6 +122,8 @@ function tailOf(scheme: string): number {
 export interface SignOptions {
   /** Which of RSA's hashes; the other types have no choice. Default: the type's best. */
   readonly hash?: SignatureHash
+  /** Whether the event loop is to go on meanwhile, where the type can sign in node's threadpool. Default: if it is slow. */
+  readonly inThread?: boolean
 }
 
 /** Whatever can sign: a key in memory, one in an agent, one still sealed. The seam between those who hold keys and use them. */
@@ -214,7 +227,18 @@ export class PrivateKey implements Signer {
     if (!this.#sign) {
       throw new KeytoolError('unsupported', `${type} keys sign in their device only; the file holds a handle to it`)
     }
-    return { scheme: scheme.name, blob: await this.#sign(scheme, data) }
+    return { scheme: scheme.name, blob: await this.#sign(scheme, data, options.inThread) }
+  }
+
+  /**
+   * Overwrites the secret parts where what signs has them by itself, in memory of OpenSSL's that may be locked. The key signs
+   * as before, and can't be written any more.
+   */
+  dropParts(): void {
+    const { signer, signsAlone } = this.algorithm
+    if (!signer || !signsAlone) return
+    this.#sign ??= signer(this.#parts)
+    for (const part of Object.values(this.#parts)) part.fill(0)
   }
 
   /** Overwrites the secret parts. The key can't be used afterwards. */

@@ -13,7 +13,6 @@ export {
   type LocalForwardSpec,
   parseForward,
 } from './forwards/spec.js'
-export { hideName, matchesHost, matchesPattern, nameOfHost } from './known-hosts/match.js'
 export { KnownHosts, type KnownHostsOptions, type Lookup, type Place } from './known-hosts/store.js'
 export { findPortOwner, type PortOwner } from './platform/port-owner.js'
 export { findLines, formatAuthorizedKey } from './servers/authorized-keys.js'

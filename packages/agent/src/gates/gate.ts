@@ -1,18 +1,32 @@
 import type { Identity } from '../agent.js'
+import type { Purpose } from '../purpose.js'
+import type { Terms } from '../terms.js'
+import type { Caller } from '../who.js'
 
-/** What somebody wants of the ring. `key` is the one meant, where one is. */
-export interface Use {
-  readonly action: 'sign' | 'add' | 'remove' | 'remove-all'
-  readonly key?: Identity
+/** A key as gates see it: never the secret. */
+export interface HeldKey {
+  readonly identity: Identity
+  readonly terms: Terms
 }
 
+/** What somebody wants of the agent. */
+export type Use = {
+  readonly by: Caller
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal?: AbortSignal
+} & (
+  | { readonly action: 'sign'; readonly key: HeldKey; readonly purpose: Purpose }
+  | { readonly action: 'add' | 'remove' | 'reencrypt' | 'unseal'; readonly key: HeldKey }
+  | { readonly action: 'remove-all' | 'reencrypt-all' | 'lock' | 'unlock' }
+)
+
 /**
- * One reason to say no. A use passes through a line of gates, in the order they stand, before the ring does anything.
- * A gate that has to ask somebody waits for this one use alone; the others go on.
+ * One reason to say no. A use passes through a line of gates, in the order they stand, before anything is done. A gate
+ * that has to ask somebody waits for this one use alone; the others go on.
  */
 export interface Gate {
   /** Throws or rejects with `refused`. Returns nothing where there is nothing to wait for, so that quick uses stay quick. */
   pass(use: Use): void | Promise<void>
-  /** Whether the list shows this key. A gate without it hides none. */
-  shows?(key: Identity): boolean
+  /** Whether the list shows this key to whoever asks. A gate without it hides none. */
+  shows?(key: HeldKey, by: Caller): boolean
 }

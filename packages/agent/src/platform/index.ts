@@ -1,5 +1,7 @@
 export { listFolder, makeFolder } from './folders.js'
 export { hardenProcess, withoutNodeVariables } from './harden.js'
+export type { Protection } from './memory.js'
+export { nodeArguments } from './node-arguments.js'
 export { type Environment, findHome, type Places, places } from './places.js'
 export { type FileIdentity, type Original, readIfThere, readPlain, readToRewrite, readWhole } from './read.js'
 export { isRunning } from './running.js'

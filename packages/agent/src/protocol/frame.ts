@@ -5,6 +5,10 @@ export const MAX_MESSAGE: number = 256 * 1024
 
 const HEADER = 4
 const SMALLEST_HOLD = 512
+/** Of a message that has come so far, the rest is made room for at once: each doubling leaves what it outgrew to be collected. */
+const LARGE_HOLD = 32 * 1024
+
+const NOTHING: Buffer = Buffer.alloc(0)
 
 /**
  * Cuts a stream into messages: a uint32 length, then that many bytes (RFC 9987 section 3).
@@ -14,9 +18,9 @@ const SMALLEST_HOLD = 512
  * where it lay, in the chunks too: it may be part of a private key, and whoever gets the message can clear only that.
  */
 export class FrameSplitter {
-  #chunk: Buffer = Buffer.alloc(0)
+  #chunk: Buffer = NOTHING
   #at = 0
-  #held: Buffer = Buffer.alloc(0)
+  #held: Buffer = NOTHING
   #filled = 0
 
   /** Hands in what arrived. Only once {@link next} has returned undefined, or what was left would be lost. */
@@ -34,7 +38,7 @@ export class FrameSplitter {
   next(): Buffer | undefined {
     if (this.#filled > 0) return this.#gather()
     const left = this.#chunk.length - this.#at
-    if (left === 0) return undefined
+    if (left === 0) return this.#letGo()
     if (left < HEADER) return this.#gather()
     const length = checkLength(this.#chunk.readUInt32BE(this.#at))
     if (left - HEADER < length) return this.#gather()
@@ -48,12 +52,18 @@ export class FrameSplitter {
     return this.#filled > 0
   }
 
+  /** Memory that is taken up by what was not handed out, in bytes. */
+  get held(): number {
+    return this.#held.length + this.#chunk.length
+  }
+
   /** Clears what was not handed out: no more will come. */
   clear(): void {
     this.#held.fill(0)
     this.#chunk.fill(0, this.#at)
+    this.#held = NOTHING
     this.#filled = 0
-    this.#at = this.#chunk.length
+    this.#letGo()
   }
 
   #gather(): Buffer | undefined {
@@ -61,7 +71,7 @@ export class FrameSplitter {
     const end = HEADER + checkLength(this.#held.readUInt32BE(0))
     if (!this.#take(end)) return undefined
     const body = this.#held.subarray(HEADER, end)
-    this.#held = Buffer.alloc(0)
+    this.#held = NOTHING
     this.#filled = 0
     return body
   }
@@ -69,19 +79,27 @@ export class FrameSplitter {
   /** Moves bytes over until `size` are held. False when the chunk ends first. */
   #take(size: number): boolean {
     const count = Math.min(size - this.#filled, this.#chunk.length - this.#at)
-    this.#makeRoom(this.#filled + count)
+    this.#makeRoom(this.#filled + count, size)
     const end = this.#at + count
     this.#chunk.copy(this.#held, this.#filled, this.#at, end)
     this.#chunk.fill(0, this.#at, end)
     this.#filled += count
     this.#at = end
+    if (end === this.#chunk.length) this.#letGo()
     return this.#filled === size
   }
 
-  #makeRoom(size: number): void {
+  /** A chunk that is used up must not stay in memory until the next one comes. */
+  #letGo(): undefined {
+    this.#chunk = NOTHING
+    this.#at = 0
+  }
+
+  /** @param whole what the message takes with its length */
+  #makeRoom(size: number, whole: number): void {
     if (size <= this.#held.length) return
-    const wanted = Math.max(size, 2 * this.#held.length, SMALLEST_HOLD)
-    const larger = Buffer.alloc(Math.min(wanted, HEADER + MAX_MESSAGE))
+    const wanted = size > LARGE_HOLD ? whole : Math.max(size, 2 * this.#held.length, SMALLEST_HOLD)
+    const larger = Buffer.alloc(wanted)
     this.#held.copy(larger, 0, 0, this.#filled)
     this.#held.fill(0)
     this.#held = larger

@@ -1,6 +1,8 @@
-import { blob, type Field, list, rest, type Signature, struct, text, u32 } from '@keytool/keygen'
+import { blob, type Field, list, rest, type Signature, struct, text } from '@keytool/keygen'
 import type { Identity } from '../agent.js'
-import { comment, type KeyParts, keyParts, signature } from './fields.js'
+import type { Terms } from '../terms.js'
+import { constraints } from './constraints.js'
+import { comment, type KeyParts, keyParts, signature, signFlags } from './fields.js'
 
 /** One message: its number and what follows it. */
 export interface Row<T> {
@@ -21,7 +23,7 @@ export interface Requests {
   list: Empty
   sign: { readonly key: Buffer; readonly data: Buffer; readonly flags: number }
   add: { readonly key: KeyParts; readonly comment: string }
-  addConstrained: { readonly key: KeyParts; readonly comment: string; readonly constraints: Buffer }
+  addConstrained: { readonly key: KeyParts; readonly comment: string; readonly constraints: Terms }
   remove: { readonly key: Buffer }
   removeAll: Empty
   lock: { readonly passphrase: Buffer }
@@ -51,7 +53,7 @@ export interface Replies {
 }
 
 /** More keys than one message can hold: each takes at least two lengths. */
-const MAX_IDENTITIES = 32 * 1024
+export const MAX_IDENTITIES: number = 32 * 1024
 
 const empty: Field<Empty> = struct({})
 /** SSH protocol 1, which nothing speaks any more: never read further. */
@@ -63,11 +65,11 @@ const opaque: Field<Opaque> = struct({ body: rest })
  */
 export const requests: { readonly [N in keyof Requests]: Row<Requests[N]> } = {
   list: { number: 11, fields: empty },
-  sign: { number: 13, fields: struct({ key: blob, data: blob, flags: u32 }) },
+  sign: { number: 13, fields: struct({ key: blob, data: blob, flags: signFlags }) },
   add: { number: 17, fields: struct({ key: keyParts, comment }), secret: true, alone: true },
   addConstrained: {
     number: 25,
-    fields: struct({ key: keyParts, comment, constraints: rest }),
+    fields: struct({ key: keyParts, comment, constraints }),
     secret: true,
     alone: true,
   },
@@ -84,7 +86,7 @@ export const requests: { readonly [N in keyof Requests]: Row<Requests[N]> } = {
   oldAdd: { number: 7, fields: opaque, secret: true },
   oldAddConstrained: { number: 24, fields: opaque, secret: true },
   oldRemove: { number: 8, fields: opaque },
-  oldRemoveAll: { number: 9, fields: opaque },
+  oldRemoveAll: { number: 9, fields: opaque, alone: true },
 }
 
 /** Every reply there is. */

@@ -1,6 +1,8 @@
 import { KeytoolError } from '@keytool/keygen'
 import type { Context, Run } from '../context.js'
 import { parse } from '../options.js'
+import { version } from '../version.js'
+import { checkFlags } from './agent/flags.js'
 import type { AgentOptions } from './agent/options.js'
 
 const placeOptions = [
@@ -17,12 +19,22 @@ const usage = {
     'agent status says whether it runs, agent stop stops it.',
     'agent PROGRAM [ARG...] runs a program with an agent of its own, which ends with it.',
   ].join('\n'),
-  examples: ['agent', 'agent status --json', 'agent -- make deploy'],
+  examples: ['agent', 'agent -t 8h --idle 30m', 'agent status --json', 'agent -- make deploy'],
   options: [
     ...placeOptions,
+    ['-t, --lifetime <time>', 'how long keys are held that are added without a lifetime: 90, 10m, 8h, 1h30m'],
+    ['--idle <time>', 'seal keys again that were not used for so long, where their encrypted files were added'],
+    ['--upstream <socket>', "serve the keys of another agent, too, under this one's policy"],
     ['-k', 'stop the agent that SSH_AGENT_PID names, or else ours'],
     ['-D', 'stay in the foreground'],
     ['-d', 'the same, as ssh-agent spells it for debugging'],
+    ['-T', 'a new agent in a temporary folder, beside any that runs; it keeps no ledger'],
+    ['-E, --fingerprint <hash>', 'taken for the sake of ssh-agent: sha256 or md5'],
+    ['-P, --providers <patterns>', 'taken for the sake of ssh-agent: no provider is ever loaded'],
+    ['-O, --option <option>', 'taken for the sake of ssh-agent, where it is one of its own', 'many'],
+    ['-U', "taken for the sake of ssh-agent: other agents' sockets are left alone"],
+    ['-u', 'taken for the sake of ssh-agent: a dead socket at the fixed place is replaced by the next start'],
+    ['-V', 'print the version'],
   ],
   passThrough: true,
 } as const
@@ -72,7 +84,12 @@ async function runAgentItself(args: readonly string[], context: Context): Promis
   // `agent -a SOCK status` means the same as `agent status -a SOCK`.
   const sub = !args.includes('--') && Object.hasOwn(subcommands, first) ? subcommands[first] : undefined
   if (sub) return (await sub.load())(options, context)
-  if (options.s && options.c) throw new KeytoolError('usage', '-s and -c contradict each other')
+  checkFlags(options, words)
+  if (options.V) {
+    context.say.data(`${context.name} ${version}\n`)
+    return 0
+  }
+  if (options.u) return 0
   if (options.k) return (await import('./agent/stop.js')).stopNamed(options, context)
   if (words.length > 0) return (await import('./agent/under.js')).runUnder(words, options, context)
   if (options.D || options.d) return (await import('./agent/foreground.js')).runInForeground(options, context)

@@ -1,9 +1,9 @@
-import { type AgentClient, type Identity, publicKeyOf } from '@keytool/agent'
-import { type FingerprintHash, fingerprint, KeytoolError } from '@keytool/keygen'
+import { type AgentClient, fingerprintOf, type Identity } from '@keytool/agent'
+import { KeytoolError } from '@keytool/keygen'
 import { withAgent } from '../agent-link.js'
 import type { Run } from '../context.js'
 import { forEach } from '../each.js'
-import { publicHalf } from '../files.js'
+import { findHeld } from '../held-keys.js'
 import { parse } from '../options.js'
 import { count } from '../text.js'
 
@@ -24,15 +24,18 @@ export const run: Run = async (args, context) => {
   }
   return withAgent(context, async agent => {
     if (options.all) {
-      const before = await agent.list()
+      const { own, behind } = await splitByOrigin(agent)
       await agent.removeAll()
-      context.say.done(`removed ${count(before.length, 'key')}`)
-      context.say.facts(before.map(identity => ({ fingerprint: fingerprintOf(identity) })))
+      context.say.done(`removed ${count(own.length, 'key')}`)
+      if (behind > 0) {
+        context.say.note(`${count(behind, 'key')} of the agent behind this one ${behind === 1 ? 'stays' : 'stay'}`)
+      }
+      context.say.facts(own.map(identity => ({ fingerprint: fingerprintOf(identity) })))
       return 0
     }
     const facts: object[] = []
     const status = await forEach(words, context, async word => {
-      const identity = await find(word, agent)
+      const identity = await findHeld(word, agent)
       await agent.remove(identity.blob)
       context.say.done(`removed ${fingerprintOf(identity)}`)
       facts.push({ fingerprint: fingerprintOf(identity) })
@@ -42,22 +45,12 @@ export const run: Run = async (args, context) => {
   })
 }
 
-/** The key that a fingerprint or a file means; one that the agent does not hold is `not-found`. */
-async function find(word: string, agent: AgentClient): Promise<Identity> {
-  const isWanted = await matcher(word)
-  const found = (await agent.list()).find(isWanted)
-  if (found) return found
-  throw new KeytoolError('not-found', `the agent does not hold ${word}`)
-}
-
-async function matcher(word: string): Promise<(identity: Identity) => boolean> {
-  const hash = word.startsWith('SHA256:') ? 'sha256' : word.startsWith('MD5:') ? 'md5' : undefined
-  if (hash) return identity => fingerprintOf(identity, hash) === word
-  const { blob } = await publicHalf(word)
-  return identity => identity.blob.equals(blob)
-}
-
-/** A certificate has its key's fingerprint, as everywhere. */
-function fingerprintOf(identity: Identity, hash?: FingerprintHash): string {
-  return fingerprint(publicKeyOf(identity) ?? identity, hash)
+/** The keys that the agent holds itself, and how many it has from another one. Only our own agent tells them apart. */
+async function splitByOrigin(agent: AgentClient): Promise<{ own: readonly Identity[]; behind: number }> {
+  const all = await agent.list()
+  if (!(await agent.supports('list@keytool'))) return { own: all, behind: 0 }
+  const reports = await agent.reports()
+  const theirs = new Set(reports.filter(({ origin }) => origin === 'upstream').map(({ blob }) => blob))
+  const own = all.filter(({ blob }) => !theirs.has(blob.toString('base64')))
+  return { own, behind: all.length - own.length }
 }

@@ -18,8 +18,11 @@ export interface SignatureScheme {
   readonly tail?: number
 }
 
-/** Signs with one key: at once where that is quick, in node's threadpool where it is `slow`. */
-export type Sign = (scheme: SignatureScheme, data: Uint8Array) => Buffer | Promise<Buffer>
+/**
+ * Signs with one key: at once where that is quick, in node's threadpool where it is `slow`, or where the caller wants that
+ * and the type can.
+ */
+export type Sign = (scheme: SignatureScheme, data: Uint8Array, inThread?: boolean) => Buffer | Promise<Buffer>
 
 /**
  * Whether the blob of a signature is one key's over `data`. May throw `damaged` for a blob that can be none. Where the
@@ -60,6 +63,11 @@ export interface Algorithm<Public extends Parts = Parts, Private extends Parts =
   readonly certificateName?: string
   /** What follows the name in OpenSSH's private section and in the agent's ADD_IDENTITY, public parts included. */
   readonly privateFields: Field<Public & Private>
+  /**
+   * What follows in ADD_IDENTITY where the key comes with its certificate, which has the public parts already. Absent
+   * where the secret is in a device.
+   */
+  readonly secretFields?: Field<Private>
   /** The private section of a PPK file (PuTTY manual, appendix C.3). Absent where PuTTY has no such keys. */
   readonly ppkFields?: Field<Private>
   /** How PKCS#8, SPKI and PEM hold it. Absent where no such form is agreed on. */
@@ -79,4 +87,6 @@ export interface Algorithm<Public extends Parts = Parts, Private extends Parts =
   generate?(bits?: number): Promise<Public & Private>
   /** Prepares one key for signing. Absent where the secret is in a device and the file holds a handle only. */
   signer?(key: Public & Private): Sign
+  /** Whether what signs has copied the parts, and does without them afterwards. */
+  readonly signsAlone?: true
 }

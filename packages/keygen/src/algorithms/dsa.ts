@@ -5,6 +5,7 @@ import { bitLength } from '../wire.js'
 import type { Algorithm } from './algorithm.js'
 import { dsaAsn1 } from './asn1/dsa.js'
 import { privateObject, publicObject } from './asn1/objects.js'
+import { both } from './both.js'
 import { signByNode, verifyByNode } from './node-signing.js'
 
 export type DsaPublic = { p: Buffer; q: Buffer; g: Buffer; y: Buffer }
@@ -18,14 +19,18 @@ const SIZES = { min: 512, max: 4096, q: 160 }
 /** Of each half of a signature, in bytes. */
 const HALF = SIZES.q / 8
 
+const publicFields = struct({ p: mpint, q: mpint, g: mpint, y: mpint })
+const secretFields = struct({ x: mpint })
+
 /** DSA, RFC 4253 section 6.6: for reading what is old. Never generated; OpenSSH 10 does not know it any more. */
 export const dsa: Algorithm<DsaPublic, DsaPrivate> = {
   name: 'ssh-dss',
   type: 'dsa',
   label: 'DSA',
-  publicFields: struct({ p: mpint, q: mpint, g: mpint, y: mpint }),
-  privateFields: struct({ p: mpint, q: mpint, g: mpint, y: mpint, x: mpint }),
-  ppkFields: struct({ x: mpint }),
+  publicFields,
+  privateFields: both(publicFields, secretFields),
+  secretFields,
+  ppkFields: secretFields,
   asn1: dsaAsn1,
   schemes: [{ name: 'ssh-dss', hash: 'sha1' }],
 
@@ -52,6 +57,7 @@ export const dsa: Algorithm<DsaPublic, DsaPrivate> = {
     if (modPow(g, x, p) !== y) throw new KeytoolError('damaged', 'the private key belongs to another public key')
   },
   signer: key => signByNode(privateObject(dsaAsn1, key), form),
+  signsAlone: true,
 }
 
 type Five = [bigint, bigint, bigint, bigint, bigint]

@@ -5,6 +5,7 @@ import { Reader, Writer } from '../wire.js'
 import type { Algorithm } from './algorithm.js'
 import { ecdsaAsn1 } from './asn1/ecdsa.js'
 import { privateObject, publicObject } from './asn1/objects.js'
+import { both } from './both.js'
 import { ecJwk } from './jwk/ec.js'
 import { type SignatureForm, signByNode, verifyByNode } from './node-signing.js'
 
@@ -72,15 +73,18 @@ function onCurve(curve: Curve): Algorithm<EcPublic, EcPrivate> {
     },
     write: (w, v) => void w.string(v),
   }
+  const publicFields = struct({ curve: curveName, q: point })
+  const secretFields = struct({ d: mpint })
   const asn1 = ecdsaAsn1(curve)
   const form = signatureForm(size, curve.ssh)
   return {
     name: `ecdsa-sha2-${curve.ssh}`,
     type: `ecdsa-${curve.bits}`,
     label: 'ECDSA',
-    publicFields: struct({ curve: curveName, q: point }),
-    privateFields: struct({ curve: curveName, q: point, d: mpint }),
-    ppkFields: struct({ d: mpint }),
+    publicFields,
+    privateFields: both(publicFields, secretFields),
+    secretFields,
+    ppkFields: secretFields,
     asn1,
     jwk: ecJwk(curve),
     schemes: [{ name: `ecdsa-sha2-${curve.ssh}`, hash: curve.hash }],
@@ -111,6 +115,7 @@ function onCurve(curve: Curve): Algorithm<EcPublic, EcPrivate> {
       return { curve: Buffer.from(curve.ssh), q, d: ecdh.getPrivateKey() }
     },
     signer: key => signByNode(privateObject(asn1, key), form),
+    signsAlone: true,
   }
 }
 

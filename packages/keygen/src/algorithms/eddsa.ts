@@ -93,6 +93,8 @@ function onCurve({ name, type, title, bits, size, oid: id }: Curve): EdAlgorithm
     label: title.toUpperCase(),
     publicFields: struct({ pk: element }),
     privateFields,
+    // Nothing is left out beside a certificate: the public key is there all the same.
+    secretFields: privateFields,
     ppkFields: struct({ seed: unpadded }),
     asn1,
     jwk: okpJwk(title, size),
@@ -115,6 +117,7 @@ function onCurve({ name, type, title, bits, size, oid: id }: Curve): EdAlgorithm
       return { pk: derive(privateKey), seed }
     },
     signer: key => signByNode(privateObject(asn1, key)),
+    signsAlone: true,
   }
 }
 

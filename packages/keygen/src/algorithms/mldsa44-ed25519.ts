@@ -3,6 +3,7 @@ import type { ml_dsa44 } from '@noble/post-quantum/ml-dsa.js'
 import { damagedAt, KeytoolError } from '../error.js'
 import { type Field, struct } from '../fields.js'
 import type { Algorithm } from './algorithm.js'
+import { both } from './both.js'
 import { ed25519 } from './eddsa.js'
 
 const NAME = 'ssh-mldsa44-ed25519'
@@ -20,8 +21,8 @@ type Public = { pk: Buffer }
 /** `seeds` is ML-DSA's seed (FIPS 204's xi), then Ed25519's. The expanded private keys are in no file. */
 type Private = { seeds: Buffer }
 
-const pk = exactly(MLDSA.public + ED25519.public)
-const seeds = exactly(MLDSA.seed + ED25519.seed)
+const publicFields = struct({ pk: exactly(MLDSA.public + ED25519.public) })
+const secretFields = struct({ seeds: exactly(MLDSA.seed + ED25519.seed) })
 
 /**
  * ML-DSA-44 and Ed25519 in one key: a signature holds when both halves do (draft-miller-sshm-mldsa44-ed25519-composite-sigs).
@@ -34,8 +35,9 @@ export const mldsa44Ed25519: Algorithm<Public, Private> = {
   type: 'mldsa44-ed25519',
   label: 'MLDSA44-ED25519',
   certificateName: `${NAME}-cert`,
-  publicFields: struct({ pk }),
-  privateFields: struct({ pk, seeds }),
+  publicFields,
+  privateFields: both(publicFields, secretFields),
+  secretFields,
   schemes: [{ name: NAME, hash: null }],
 
   bits: () => 512,

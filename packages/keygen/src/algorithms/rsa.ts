@@ -8,6 +8,7 @@ import { bitLength, stripZeros } from '../wire.js'
 import type { Algorithm } from './algorithm.js'
 import { privateObject, publicObject } from './asn1/objects.js'
 import { rsaAsn1 } from './asn1/rsa.js'
+import { both } from './both.js'
 import { rsaJwk } from './jwk/rsa.js'
 import { signInThread, verifyByNode } from './node-signing.js'
 
@@ -21,13 +22,19 @@ const MAX_EXPONENT_BITS = 64
 /** Of the modulus' bits, what each factor has at the least: real ones have half. OpenSSL takes seconds with lopsided keys. */
 const LEAST_SHARE = 3 / 8
 
+const publicFields = struct({ e: mpint, n: mpint })
+/** The same where the private parts follow. */
+const modulusFirst = struct({ n: mpint, e: mpint })
+const secretFields = struct({ d: mpint, iqmp: mpint, p: mpint, q: mpint })
+
 /** RSA, RFC 4253 section 6.6 and RFC 8332. */
 export const rsa: Algorithm<RsaPublic, RsaPrivate> = {
   name: 'ssh-rsa',
   type: 'rsa',
   label: 'RSA',
-  publicFields: struct({ e: mpint, n: mpint }),
-  privateFields: struct({ n: mpint, e: mpint, d: mpint, iqmp: mpint, p: mpint, q: mpint }),
+  publicFields,
+  privateFields: both(modulusFirst, secretFields),
+  secretFields,
   ppkFields: largerPrimeFirst(struct({ d: mpint, p: mpint, q: mpint, iqmp: mpint })),
   asn1: rsaAsn1,
   jwk: rsaJwk,
@@ -72,6 +79,7 @@ export const rsa: Algorithm<RsaPublic, RsaPrivate> = {
   },
   slow: true,
   signer: key => signInThread(privateObject(rsaAsn1, key)),
+  signsAlone: true,
 }
 
 /** PuTTY has the larger prime first. Files where it comes second exist: PuTTY turns them round, whatever their iqmp says. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { blob, byte, type Field, struct } from '../fields.js'
 import { Reader, Writer } from '../wire.js'
 import type { Algorithm, Parts, Verify } from './algorithm.js'
+import { both } from './both.js'
 import { type EcPublic, ecdsa256 } from './ecdsa.js'
 import { type EdPublic, ed25519 } from './eddsa.js'
 
@@ -73,17 +74,6 @@ function verifyToken({ application }: Token, verify: Verify): Verify {
     reader.end()
     const message = new Writer().bytes(sha256(application)).bytes(flagsAndCounter).bytes(sha256(data)).done()
     return verify(scheme, message, inner)
-  }
-}
-
-/** One layout after the other. */
-function both<A extends Parts, B extends Parts>(first: Field<A>, second: Field<B>): Field<A & B> {
-  return {
-    read: r => ({ ...first.read(r), ...second.read(r) }),
-    write: (w, value) => {
-      first.write(w, value)
-      second.write(w, value)
-    },
   }
 }
 

@@ -4,15 +4,17 @@ import {
   fingerprint,
   type HostMarker,
   type Hosts,
+  hideName,
   isKeytoolError,
   isPlain,
   KeytoolError,
   type KnownHostLine,
+  matchesHost,
+  nameOfHost,
   readKnownHosts,
   typeOfBlob,
 } from '@keytool/keygen'
 import { appendLineToOwn } from './append.js'
-import { hideName, matchesHost, nameOfHost } from './match.js'
 
 /** Where an entry stands. */
 export interface Place {

@@ -1,21 +1,36 @@
 import { spawn } from 'node:child_process'
 import { parse } from 'node:path'
-import { type FoundAgent, shellLines } from '@keytool/agent'
-import { withoutNodeVariables } from '@keytool/agent/platform'
-import { type ErrorCode, KeytoolError } from '@keytool/keygen'
+import { type AgentSettings, type FoundAgent, shellLines } from '@keytool/agent'
+import { nodeArguments, withoutNodeVariables } from '@keytool/agent/platform'
+import { type ErrorCode, KeytoolError, showForeign } from '@keytool/keygen'
 import type { Context } from '../../context.js'
 import type { StartReport } from './foreground.js'
-import { type AgentOptions, type AgentPlace, lookFor, placeOf, styleOf } from './options.js'
+import {
+  type AgentOptions,
+  type AgentPlace,
+  flagsOf,
+  isPassing,
+  lookFor,
+  placeOf,
+  settingsOf,
+  styleOf,
+} from './options.js'
 
 /** How long a start may take on a busy machine, in milliseconds. */
 const START_LIMIT = 15_000
 
 /** Starts an agent that outlives us, unless one answers already, and prints what a shell evaluates either way. */
 export async function startInBackground(options: AgentOptions, context: Context): Promise<number> {
-  const place = placeOf(options, context)
-  const { socket } = place
-  const agent = (await lookFor(place)) ?? (await start(place, context))
-  const { say } = context
+  const settings = settingsOf(options)
+  const { say, name } = context
+  // A temporary place is nobody's yet: the agent makes it.
+  const place = isPassing(options) ? undefined : placeOf(options, context)
+  const running = place && (await lookFor(place))
+  if (running && Object.keys(settings).length > 0) {
+    say.note(`an agent runs already, and goes on as it was started: ${name} agent stop ends it`)
+  }
+  const agent = running ?? (await start(place, settings, context))
+  const { socket } = agent
   if (agent.pid === undefined) {
     say.note(`another program's agent answers at ${say.path(socket)}`)
   }
@@ -24,10 +39,10 @@ export async function startInBackground(options: AgentOptions, context: Context)
   return 0
 }
 
-async function start(place: AgentPlace, context: Context): Promise<FoundAgent> {
-  const { socket, named } = place
-  const args = ['agent', '-D', ...(named ? ['-a', socket] : [])]
-  const child = spawn(process.execPath, [context.program, ...args], {
+async function start(place: AgentPlace | undefined, settings: AgentSettings, context: Context): Promise<FoundAgent> {
+  const where = place ? (place.named ? ['-a', place.socket] : []) : ['-T']
+  const args = ['agent', '-D', ...where, ...flagsOf(settings)]
+  const child = spawn(process.execPath, [...nodeArguments(), context.program, ...args], {
     detached: true,
     // It keeps no terminal, no pipe and no folder of ours busy.
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
@@ -53,10 +68,13 @@ async function start(place: AgentPlace, context: Context): Promise<FoundAgent> {
     })
   })
   child.unref()
-  if ('pid' in report) return { socket, pid: report.pid, since: undefined }
+  if ('pid' in report) {
+    for (const each of report.troubles) context.say.note(context.say.path(showForeign(each)))
+    return { socket: report.socket, pid: report.pid, since: undefined }
+  }
   const { code, message, ...details } = report.error
   // Two starts at the same instant: the other one won, and serves both.
-  const winner = code === 'exists' ? await lookFor(place) : undefined
+  const winner = place && code === 'exists' ? await lookFor(place) : undefined
   if (winner) return winner
   throw new KeytoolError(code as ErrorCode, message, details)
 }

@@ -1,6 +1,14 @@
 import { join, resolve } from 'node:path'
-import { type FoundAgent, findAgent, pidFileBeside, type ShellStyle, shellStyle } from '@keytool/agent'
+import {
+  type AgentSettings,
+  type FoundAgent,
+  findAgent,
+  pidFileBeside,
+  type ShellStyle,
+  shellStyle,
+} from '@keytool/agent'
 import type { Context } from '../../context.js'
+import { parseDuration } from '../../duration.js'
 
 export interface AgentOptions {
   s?: boolean
@@ -9,6 +17,14 @@ export interface AgentOptions {
   socket?: string
   D?: boolean
   d?: boolean
+  T?: boolean
+  u?: boolean
+  V?: boolean
+  fingerprint?: string
+  option?: readonly string[]
+  lifetime?: string
+  idle?: string
+  upstream?: string
 }
 
 export interface AgentPlace {
@@ -16,6 +32,11 @@ export interface AgentPlace {
   readonly pidFile: string
   /** Whether `-a` named it. */
   readonly named: boolean
+}
+
+/** Whether the agent gets a place for this once. One that `-a` names is none. */
+export function isPassing({ T, socket }: AgentOptions): boolean {
+  return T === true && socket === undefined
 }
 
 /** Where the agent listens, and where its pid stands. */
@@ -30,6 +51,24 @@ export function placeOf({ socket }: AgentOptions, { places }: Context): AgentPla
 export function styleOf({ s, c }: AgentOptions, { env }: Context): ShellStyle {
   if (s) return 'sh'
   return c ? 'csh' : shellStyle(env['SHELL'])
+}
+
+/** What the agent that is started is to do with its keys. @throws KeytoolError `usage` */
+export function settingsOf({ lifetime, idle, upstream }: AgentOptions): AgentSettings {
+  return {
+    ...(lifetime !== undefined && { lifetime: parseDuration(lifetime, '-t') }),
+    ...(idle !== undefined && { idle: parseDuration(idle, '--idle') }),
+    ...(upstream !== undefined && { upstream: resolve(upstream) }),
+  }
+}
+
+/** The flags that say the same once more, to an agent that is started in the background. */
+export function flagsOf({ lifetime, idle, upstream }: AgentSettings): string[] {
+  return [
+    ...(lifetime === undefined ? [] : ['-t', String(lifetime)]),
+    ...(idle === undefined ? [] : ['--idle', String(idle)]),
+    ...(upstream === undefined ? [] : ['--upstream', upstream]),
+  ]
 }
 
 /** The agent that answers there, if one does. Throws `refused` where it could be another user's. */

@@ -1,5 +1,5 @@
-import { connectAgent, shellLines } from '@keytool/agent'
-import { isKeytoolError } from '@keytool/keygen'
+import { connectAgent, type StatusReport, shellLines } from '@keytool/agent'
+import { isKeytoolError, showForeign } from '@keytool/keygen'
 import type { Context } from '../../context.js'
 import { columns, count } from '../../text.js'
 import { type AgentOptions, lookFor, placeOf, styleOf } from './options.js'
@@ -16,7 +16,7 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
     trouble = [error.message, error.reason].filter(Boolean).join(': ')
     return undefined
   })
-  const keys = found ? await countKeys(socket) : 0
+  const facts = found ? await askAgent(socket) : undefined
   const shell = env['SSH_AUTH_SOCK']
   const ours = shell === socket
   const fix = ours
@@ -28,7 +28,8 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
     ? [
         ['running', `pid ${found.pid ?? 'unknown'}${found.since ? `, since ${shortTime(found.since)}` : ''}`],
         ['socket', say.path(socket)],
-        ['keys', `${count(keys, 'key')} shown (a locked agent shows none)`],
+        ['keys', facts ? describeKeys(facts) : 'it does not say'],
+        ...describeProtection(facts?.status),
       ]
     : [
         ['running', trouble === undefined ? 'no' : `no: ${say.path(trouble)}`],
@@ -40,6 +41,8 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
   ])) {
     say.line(row)
   }
+  const troubles = troublesOf(facts?.status)
+  for (const each of troubles) say.note(say.path(showForeign(each)))
   if (fix) say.line(`to have this shell ask it: ${fix}`)
   say.facts({
     running: found !== undefined,
@@ -47,9 +50,11 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
     pid: found?.pid ?? null,
     since: found?.since ?? null,
     socket,
-    // Every key is open in this version. The protocol does not tell whether an agent is locked.
-    keys: { sealed: 0, open: keys },
-    locked: null,
+    version: facts?.status?.version ?? null,
+    keys: facts?.status?.keys ?? { sealed: 0, open: facts?.count ?? 0 },
+    // The protocol does not tell whether another program's agent is locked.
+    locked: facts?.status?.locked ?? null,
+    ...(facts?.status && { protection: facts.status['protection'], troubles }),
     keychain: 'unknown',
     login: 'none',
     shell: { ours, SSH_AUTH_SOCK: shell ?? null, fix },
@@ -57,13 +62,49 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
   return 0
 }
 
-async function countKeys(socket: string): Promise<number> {
+interface AgentFacts {
+  readonly count: number
+  /** Only our own agent gives it. */
+  readonly status?: StatusReport
+}
+
+async function askAgent(socket: string): Promise<AgentFacts | undefined> {
   const agent = await connectAgent(socket, { timeout: 3_000 })
   try {
-    return (await agent.list()).length
+    const count = (await agent.list()).length
+    return (await agent.supports('status@keytool')) ? { count, status: await agent.status() } : { count }
   } finally {
     agent.close()
   }
+}
+
+function describeKeys({ count: shown, status }: AgentFacts): string {
+  if (!status) return `${count(shown, 'key')} shown (a locked agent shows none)`
+  if (status.locked) return 'locked: it shows none'
+  const { open, sealed } = status.keys
+  return [
+    `${open} open`,
+    `${sealed} sealed`,
+    ...(shown > open + sealed ? [`${shown - open - sealed} from the agent behind`] : []),
+  ].join(', ')
+}
+
+/** In a few words: what the user's other programs can't do to it. */
+function describeProtection(status: StatusReport | undefined): string[][] {
+  const protection = status?.['protection']
+  if (typeof protection !== 'object' || protection === null) return []
+  const { dumpable, core, traceable, secureHeap } = protection as Record<string, unknown>
+  const words = [
+    ...(dumpable === false && traceable === false ? ["closed to the user's other programs"] : []),
+    ...(core === false ? ['no core files'] : []),
+    ...(secureHeap === true ? ['keys in locked pages'] : []),
+  ]
+  return [['memory', words.length > 0 ? words.join(', ') : 'not protected']]
+}
+
+function troublesOf(status: StatusReport | undefined): string[] {
+  const troubles = status?.['troubles']
+  return Array.isArray(troubles) ? troubles.filter(text => typeof text === 'string') : []
 }
 
 /** `2026-11-24 23:06`, in the local time. */

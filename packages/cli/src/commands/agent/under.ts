@@ -1,29 +1,41 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { join } from 'node:path'
-import { runAgent } from '@keytool/agent'
+import { keepAgent } from '@keytool/agent'
 import { hardenProcess } from '@keytool/agent/platform'
 import { KeytoolError } from '@keytool/keygen'
 import type { Context } from '../../context.js'
-import { type AgentOptions, placeOf } from './options.js'
+import { version } from '../../version.js'
+import { type AgentOptions, isPassing, placeOf, settingsOf } from './options.js'
+import { makeTemporaryPlace } from './temporary.js'
 
 /** Runs a program with an agent of its own, in this process. The program's status is ours; the keys end with it. */
 export async function runUnder(words: readonly string[], options: AgentOptions, context: Context): Promise<number> {
   const [program = '', ...args] = words
   const { env } = context
   const childEnv = { ...env }
-  hardenProcess()
+  let dropKeys = () => {}
+  hardenProcess(process.env, { onUser1: () => dropKeys() })
+  const passing = isPassing(options) ? await makeTemporaryPlace() : undefined
   const own = options.socket ?? join(context.places.runtime, `agent-${process.pid}.sock`)
-  const { socket, pidFile } = placeOf({ socket: own }, context)
-  const agent = await runAgent({ socket, pidFile, named: options.socket !== undefined })
+  const { socket, pidFile } = passing ?? placeOf({ socket: own }, context)
   try {
-    return await runToItsEnd(program, args, {
-      ...childEnv,
-      SSH_AUTH_SOCK: socket,
-      SSH_AGENT_PID: String(process.pid),
+    const agent = await keepAgent({
+      ...settingsOf(options),
+      socket,
+      pidFile,
+      named: passing !== undefined || options.socket !== undefined,
+      places: context.places,
+      env,
+      version,
+      runsProgram: true,
+      passing: true,
     })
+    dropKeys = () => agent.dropKeys()
+    const variables = { SSH_AUTH_SOCK: socket, SSH_AGENT_PID: String(process.pid) }
+    return await runToItsEnd(program, args, { ...childEnv, ...variables }).finally(() => agent.stop())
   } finally {
-    await agent.stop()
+    await passing?.remove()
   }
 }
 

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import type { Hosts } from '@keytool/keygen'
+import type { Hosts } from './known-hosts.js'
 
 /** How a host stands in known_hosts: in small letters, with its port in brackets unless it is 22. */
 export function nameOfHost(host: string, port: number): string {
@@ -24,14 +24,24 @@ function hashName(name: string, salt: Buffer): Buffer {
   return createHmac('sha1', salt).update(name).digest()
 }
 
-/** `*` for any run of characters, `?` for one. Only the last star is ever gone back to, so the time stays bounded. */
+const STAR = 0x2a
+const ANY = 0x3f
+
+/**
+ * `*` for any run of bytes, `?` for one: OpenSSH counts bytes, so `?` fits no letter beyond ASCII. Only the last star is
+ * ever gone back to, so the time stays bounded.
+ */
 export function matchesPattern(pattern: string, text: string): boolean {
+  return matchesBytes(Buffer.from(pattern), Buffer.from(text))
+}
+
+function matchesBytes(pattern: Buffer, text: Buffer): boolean {
   let [p, t, star, mark] = [0, 0, -1, 0]
   while (t < text.length) {
-    if (pattern[p] === '*') {
+    if (pattern[p] === STAR) {
       star = p++
       mark = t
-    } else if (p < pattern.length && (pattern[p] === '?' || pattern[p] === text[t])) {
+    } else if (p < pattern.length && (pattern[p] === ANY || pattern[p] === text[t])) {
       p++
       t++
     } else if (star !== -1) {
@@ -41,6 +51,6 @@ export function matchesPattern(pattern: string, text: string): boolean {
       return false
     }
   }
-  while (pattern[p] === '*') p++
+  while (pattern[p] === STAR) p++
   return p === pattern.length
 }

@@ -1,0 +1,251 @@
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import type { Identity } from './agent.js'
+import { arrangerOf } from './arranger.js'
+import { createConfirm } from './gates/confirm.js'
+import { createDestinations } from './gates/destinations.js'
+import { createPolicyGate } from './gates/policy.js'
+import { createHosts } from './hosts.js'
+import type { LedgerEntry } from './ledger/entry.js'
+import { createLedger, type Ledger } from './ledger/ledger.js'
+import { ledgerFolder } from './ledger/place.js'
+import { createNaming } from './naming.js'
+import { createOrder } from './order.js'
+import { pidFileBeside } from './pid-file.js'
+import { collectKeys, trimMemory } from './platform/collect.js'
+import { protectMemory } from './platform/memory.js'
+import { isForeign, preparePeers } from './platform/peer.js'
+import type { Environment, Places } from './platform/places.js'
+import { watchSuspend } from './platform/suspend.js'
+import { completeTerms, type Policy, ruleOf } from './policy/policy.js'
+import { watchPolicy } from './policy/watch.js'
+import { readLoginKey, revive, toSurvivor } from './revive.js'
+import { createRing, type Ring } from './ring.js'
+import { type RunningAgent, runAgent } from './run.js'
+import { createSurvivors } from './survivors.js'
+import { explain, Troubles } from './troubles.js'
+import { createAskpass } from './unlock/askpass.js'
+import { createPrompts } from './unlock/chain.js'
+import { createNotifier } from './unlock/notify.js'
+import { createTerminal } from './unlock/terminal.js'
+import { createUnsealing } from './unlock/unsealing.js'
+import { createUpstream, type Upstream } from './upstream.js'
+import type { Peer } from './who.js'
+import { createWitness } from './witness.js'
+
+/** What the agent is told when it is started. */
+export interface AgentSettings {
+  /** Seconds that keys are held which are added without a lifetime. */
+  readonly lifetime?: number
+  /** Seconds without use after which keys are sealed that are added without such a time. */
+  readonly idle?: number
+  /** Another agent's socket, absolute. Default: what the policy says. */
+  readonly upstream?: string
+}
+
+export interface KeepOptions extends AgentSettings {
+  /** As in `RunOptions`. */
+  readonly socket: string
+  readonly pidFile?: string
+  readonly named?: boolean
+  readonly signal?: AbortSignal
+  readonly places: Places
+  readonly env: Environment
+  /** Of the program, for `status`. */
+  readonly version: string
+  /** Whether this process runs a program of the user's: then limits are that program's. Default false. */
+  readonly runsProgram?: boolean
+  /** Whether its place is for this once. Ledgers go by their agents' places: there is none then. Default false. */
+  readonly passing?: boolean
+}
+
+/** An agent with all that it knows and guards: see {@link keepAgent}. */
+export interface KeptAgent extends RunningAgent {
+  /** Forgets every key: what SIGUSR1 is for. */
+  dropKeys(): void
+  /** What does not work as it should. Fit to be shown. */
+  readonly troubles: readonly string[]
+}
+
+/** In milliseconds. */
+const TRIM_AFTER = 500
+
+/**
+ * Runs an agent as its user wants it: with their policy, the ledger, the order it has learnt, prompts, the keys of the
+ * login and those that a crash left behind. Signals are the caller's.
+ *
+ * @throws KeytoolError as `runAgent`, and as `watchPolicy` and `createLedger` for files that can't be followed
+ */
+export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
+  const { places, env, socket } = options
+  const troubles = new Troubles()
+  const protection = await protectMemory({ limitCore: !options.runsProgram })
+  troubles.set('memory', protection.trouble)
+  const peers = await preparePeers()
+  troubles.set('peers', peers.trouble)
+  const naming = createNaming(createHosts({ home: places.home }), peers)
+  const watch = await watchPolicy(join(places.config, 'agent.json'), {
+    home: places.home,
+    onChange: () => {
+      following = following.then(follow)
+    },
+    onTroubles: errors => troubles.set('policy', errors.map(explain).join('; ') || undefined),
+  })
+  const policy = () => watch.current
+  const order = await createOrder({
+    path: join(places.state, 'order.json'),
+    ruleOf: key => ruleOf(policy(), key.identity),
+    learns: () => policy().learn,
+    onTrouble: error => troubles.set('order', explain(error)),
+  })
+  const prompts = createPrompts([createAskpass({ env }), createTerminal(), createNotifier({ env })])
+  const unsealing = createUnsealing({ prompts, names: naming })
+  const survivors = createSurvivors({
+    path: survivorsBeside(options),
+    onTrouble: trouble => troubles.set('survivors', trouble),
+  })
+  const upstream = openUpstream(options.upstream ?? policy().upstream)
+  let ledger: Ledger | undefined
+  /** Whether the place is ours, and with it the files that go by its name. */
+  let isOurs = false
+  /** One policy after the other: a ledger must not be opened while it is being closed. Never rejects. */
+  let following: Promise<void> = Promise.resolve()
+  const write = (entry: LedgerEntry) => ledger?.write(entry)
+  const since = new Date().toISOString()
+
+  const ring: Ring = createRing({
+    gates: [
+      createDestinations(),
+      createPolicyGate({ policy, names: naming }),
+      createConfirm({ prompts, names: naming, mustConfirm: ({ identity }) => mustConfirm(policy(), identity) }),
+    ],
+    witness: createWitness(write, naming),
+    arranger: arrangerOf(order, policy, naming),
+    completeTerms: (identity, terms) =>
+      completeTerms(policy(), identity, { ...pick(options, 'lifetime'), ...pick(options, 'idle'), ...terms }),
+    // What hashes a passphrase keeps it until it is collected.
+    unseal: (held, use) => unsealing.open(held, use).finally(collectKeys),
+    offerPassphrase: (held, passphrase) => unsealing.offer(held, passphrase).finally(collectKeys),
+    ...(upstream && { upstream: client => upstream.forCaller(client) }),
+    onChange: (keys, left) => survivors.save(keys.map(held => toSurvivor(held, left(held), Date.now()))),
+    onForget: collectKeys,
+    facts: () => ({
+      version: options.version,
+      pid: process.pid,
+      since,
+      socket,
+      protection,
+      ledger: ledger?.head ?? null,
+      troubles: troubles.list(ledger?.trouble),
+    }),
+  })
+
+  function openUpstream(path: string | undefined): Upstream | undefined {
+    if (path === undefined) return undefined
+    const onTrouble = (trouble: string | undefined) => troubles.set('upstream', trouble)
+    return createUpstream({ path, own: socket, holds: blob => ring.holds(blob), onTrouble })
+  }
+
+  /** What the policy asks for besides what is asked at each use. */
+  async function follow(): Promise<void> {
+    await followLedger()
+    for (const { file, ...rule } of policy().keys) {
+      if (!rule.atLogin || file === undefined) continue
+      try {
+        const key = await readLoginKey({ file, ...rule }, file)
+        if (!ring.holds(key.identity.blob)) ring.put(key)
+      } catch (error) {
+        troubles.set(`login ${file}`, `${file} is not held: ${explain(error)}`)
+      }
+    }
+  }
+
+  async function followLedger(): Promise<void> {
+    try {
+      if (!policy().ledger || options.passing) await closeLedger()
+      else ledger ??= await createLedger({ folder: ledgerFolder(places, socket) })
+      troubles.set('ledger', undefined)
+    } catch (error) {
+      troubles.set('ledger', explain(error))
+    }
+  }
+
+  async function closeLedger(): Promise<void> {
+    const closing = ledger
+    ledger = undefined
+    await closing?.close()
+  }
+
+  /** Once the place is certainly ours: two agents must never write one ledger. */
+  async function prepare(): Promise<void> {
+    isOurs = true
+    following = following.then(follow)
+    await following
+    write({ action: 'start', reason: `keytool ${options.version}` })
+    const { keys, troubles: news } = await revive(await survivors.load(), Date.now())
+    for (const key of keys) if (!ring.holds(key.identity.blob)) ring.put(key)
+    for (const text of news) troubles.set(text, text)
+  }
+
+  function doorkeeper(connection: Socket): Peer | undefined {
+    const peer = peers.read(connection)
+    if (!peer || !isForeign(peer)) return peer
+    const { uid, pid, programs } = peer
+    const program = programs.at(-1)?.name
+    const who = { ...(uid !== undefined && { uid }), ...(pid !== undefined && { pid }), ...(program && { program }) }
+    write({ action: 'connect', verdict: 'refused', ...who, reason: 'another user' })
+    return undefined
+  }
+
+  function seal(reason: string): void {
+    if (ring.sealAll() > 0) write({ action: 'seal', reason })
+  }
+
+  const suspend = await watchSuspend({
+    env,
+    onSuspend: () => policy().sealOn.suspend && seal('the machine goes to sleep'),
+    onScreenLock: () => policy().sealOn.screenLock && seal('the screen is locked'),
+  })
+
+  async function letGo(): Promise<void> {
+    watch.close()
+    suspend.close()
+    upstream?.close()
+    write({ action: 'stop' })
+    await following
+    await Promise.allSettled([order.close(), isOurs && survivors.clear(), closeLedger()])
+  }
+
+  let agent: RunningAgent
+  try {
+    agent = await runAgent({ ...options, ring, doorkeeper, prepare, finish: letGo })
+  } catch (error) {
+    await letGo()
+    throw error
+  }
+  // What starting took is given back once whoever waits for the start has been answered.
+  setTimeout(() => void trimMemory(), TRIM_AFTER).unref()
+  return {
+    ...agent,
+    dropKeys() {
+      ring.wipe()
+      write({ action: 'remove-all', reason: 'SIGUSR1' })
+    },
+    get troubles() {
+      return troubles.list(ledger?.trouble)
+    },
+  }
+}
+
+function mustConfirm(policy: Policy, identity: Identity): boolean {
+  return ruleOf(policy, identity)?.confirm ?? policy.confirm
+}
+
+/** Beside the pid file: in a folder of the user's own, by the agent's place. */
+function survivorsBeside({ pidFile, socket }: KeepOptions): string {
+  return (pidFile ?? pidFileBeside(socket)).replace(/\.pid$/, '.keys')
+}
+
+function pick<O extends object, K extends keyof O>(value: O, name: K): Partial<Pick<O, K>> {
+  return value[name] === undefined ? {} : ({ [name]: value[name] } as Partial<Pick<O, K>>)
+}
