@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import { leaveHome, type OurAgent, startOurAgent, takeSnapshot } from './agent-fixture.js'
@@ -228,6 +228,58 @@ test.each(['remove', 'reencrypt'])('%s wants a key or --all, never both: 2', asy
   await expectFailure([command, key, '--all'], { status: 2, code: 'usage', stderr: /--all/ })
 })
 
+test('a key goes and is sealed with its certificate', async () => {
+  const authority = join(home.path, 'authority')
+  await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', '', '-f', authority])
+  await runOrThrow(peerPath('ssh-keygen'), ['-q', '-s', authority, '-I', 'hana', '-n', 'hana', `${key}.pub`])
+  const listed = async () => JSON.parse((await ours(['list', '--json'])).stdout)
+  const open = { state: 'open' }
+  const add = ['add', key, '--passphrase-file', passphraseFile]
+  try {
+    expect((await ours(add)).status).toBe(0)
+    expect(await listed()).toMatchObject([open, open])
+    const [{ fingerprint }] = await listed()
+    expect((await ours(['reencrypt', key])).stdout).toMatch(/^ok sealed (SHA256:\S+)\nok sealed \1 \(certificate\)\n$/)
+    expect(await listed()).toMatchObject([{ state: 'sealed' }, { state: 'sealed' }])
+    const unlock = ['unlock', key, '--passphrase-file', passphraseFile]
+    expect((await ours(unlock)).stdout).toMatch(/^ok opened (SHA256:\S+)\nok opened \1 \(certificate\)\n$/)
+    expect(await listed()).toMatchObject([open, open])
+    // Nobody is asked for what is open, and a wrong passphrase says nothing about it.
+    expect((await ours(['unlock', key])).stdout).toMatch(
+      /^ok \S+ is open already\nok \S+ \(certificate\) is open already\n$/,
+    )
+    expect((await ours(['remove', `${key}-cert.pub`])).status).toBe(0)
+    expect(await listed()).toMatchObject([{ type: 'ssh-ed25519' }])
+    for (const word of [key, fingerprint]) {
+      expect((await ours(add)).status).toBe(0)
+      expect((await ours(['remove', word])).status).toBe(0)
+      expect(await listed()).toEqual([])
+    }
+  } finally {
+    await rm(`${key}-cert.pub`)
+  }
+})
+
+test('list says for whom a key is', async () => {
+  const host = join(home.path, 'host')
+  await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', '', '-f', host])
+  const [type, blob] = (await readFile(`${host}.pub`, 'utf8')).split(' ')
+  await writeFile(join(home.ssh, 'known_hosts'), `web.example,[web.example]:2222 ${type} ${blob}\n`)
+  const words = ['web.example', 'web.example>hana@[web.example]:2222']
+  const only = 'only for web.example or from web.example on to hana@[web.example]:2222'
+  const added = await ours(['add', '--sealed', ...words.flatMap(word => ['--for', word]), key])
+  expect(added).toMatchObject({ status: 0, stdout: expect.stringContaining(`, ${only}, sealed\n`) })
+  expect((await ours(['list'])).stdout).toMatch(new RegExp(`, sealed, ${only.replace(/[[\]]/g, '\\$&')}\n$`))
+  expect(JSON.parse((await ours(['list', '--json'])).stdout)).toMatchObject([{ destinations: words }])
+  await expectFailure(['list', '--for', 'web.example:2222'], {
+    status: 3,
+    code: 'not-found',
+    stderr: /\[web\.example\]:2222/,
+  })
+  expect((await ours(['remove', key])).status).toBe(0)
+  expect(await ours(['list'])).toMatchObject({ status: 0, stdout: '', stderr: 'the agent has no keys\n' })
+})
+
 test('how each key is held: list says it, and reencrypt and unlock change it', async () => {
   const open = join(home.path, 'open')
   expect((await ours(['gen', '-f', open, '-C', 'open', '--no-passphrase', '--force'])).status).toBe(0)
@@ -262,7 +314,7 @@ test('how each key is held: list says it, and reencrypt and unlock change it', a
   expect((await ours(['remove', '--all'])).status).toBe(0)
 })
 
-test('lock and unlock: 4 for what a locked agent refuses, for a wrong passphrase, and for a second time', async () => {
+test('lock and unlock: 4 for what a locked agent refuses, and for a second time; 5 for a wrong passphrase', async () => {
   const add = ['add', key, '--passphrase-file', passphraseFile]
   const refusing = (stderr: RegExp) => ({ status: 4, code: 'refused', stderr })
   expect((await ours(add)).status).toBe(0)
@@ -270,14 +322,18 @@ test('lock and unlock: 4 for what a locked agent refuses, for a wrong passphrase
 
   expect(await ours(['lock', '--passphrase-file', '-'], 'sesame\n')).toMatchObject({ status: 0, stderr: '' })
   expect(await ours(['list'])).toMatchObject({ status: 0, stdout: '' })
-  await expectFailure(add, refusing(/refused to take[\s\S]*locked: keytool unlock/))
-  await expectFailure(['add', '--sealed', key], refusing(/refused to take[\s\S]*locked: keytool unlock/))
-  await expectFailure(['remove', '--all'], refusing(/refused to remove[\s\S]*locked: keytool unlock/))
-  await expectFailure(['reencrypt', '--all'], refusing(/refused to seal[\s\S]*locked: keytool unlock/))
-  await expectFailure(['remove', fingerprint], { status: 3, code: 'not-found', stderr: /does not hold/ })
+  // Before anybody is asked for a passphrase.
+  await expectFailure(['add', key], refusing(/the agent is locked\n {2}keytool unlock/))
+  await expectFailure(add, refusing(/the agent is locked\n {2}keytool unlock/))
+  await expectFailure(['add', '--sealed', key], refusing(/the agent is locked\n {2}keytool unlock/))
+  await expectFailure(['remove', '--all'], refusing(/the agent is locked\n {2}keytool unlock/))
+  await expectFailure(['reencrypt', '--all'], refusing(/the agent is locked\n {2}keytool unlock/))
+  await expectFailure(['remove', fingerprint], refusing(/the agent is locked/))
+  await expectFailure(['unlock', key], refusing(/the agent is locked/))
   await expectFailure(['lock', '--passphrase-file', '-'], refusing(/locked already/), { input: 'again\n' })
-  await expectFailure(['unlock', '--passphrase-file', '-'], refusing(/passphrase is wrong/), { input: 'wrong\n' })
-  expect(await ours(['list'])).toMatchObject({ status: 0, stdout: '' })
+  const wrong = { status: 5, code: 'secret-wrong', stderr: /wrong passphrase for the agent\n[^\n]*stays locked/ }
+  await expectFailure(['unlock', '--passphrase-file', '-'], wrong, { input: 'wrong\n' })
+  expect(await ours(['list'])).toMatchObject({ status: 0, stdout: '', stderr: expect.stringContaining('is locked') })
 
   expect(await ours(['unlock', '--passphrase-file', '-'], 'sesame\n')).toMatchObject({ status: 0, stderr: '' })
   expect((await ours(['list'])).stdout).toContain(fingerprint)

@@ -114,8 +114,9 @@ test('use does not lengthen it, and a key that is over signs nothing, on a conne
     let signed = 0
     const answer = await until('its end', async () => {
       const number = await sign()
-      if (number === SIGNATURE) signed++
-      else return number
+      if (number !== SIGNATURE) return number
+      signed++
+      return undefined
     })
     const goneAt = Date.now()
     expect(answer).toBe(FAILURE)

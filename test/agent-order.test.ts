@@ -170,7 +170,7 @@ test('keytool list --for says in which order, and why', async () => {
   expect(await explain('other.example')).toEqual(names)
   expect(await keytool(['list', '--for', 'nowhere.example'], { env: agent.env })).toMatchObject({
     status: 3,
-    stderr: expect.stringContaining('known_hosts has no key of nowhere.example'),
+    stderr: expect.stringContaining('known_hosts has no key for nowhere.example'),
   })
 })
 

@@ -411,8 +411,8 @@ describe('it is sealed again', () => {
     await ok('lock', '--passphrase-file', passFile)
     expect((await run(peerPath('ssh-add'), ['-l'], { env: agent.env })).stdout).toContain('no identities')
     expect(await ours('unlock', fileOf(ED), '--passphrase-file', passFile)).toMatchObject({
-      status: 3,
-      stderr: expect.stringContaining('it is locked'),
+      status: 4,
+      stderr: expect.stringContaining('the agent is locked'),
     })
     await ok('unlock', '--passphrase-file', passFile)
     await expectSealed()

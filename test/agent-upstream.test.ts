@@ -247,7 +247,7 @@ test('it goes away and comes back', async () => {
   expect((await login('theirs')).status).toBe(255)
   expect(await signs('mine')).toBe(true)
   expect((await status()).troubles).toEqual([expect.stringContaining(socket)])
-  expect((await ok('agent', 'status')).stderr).toMatch(/no agent answers at /)
+  expect((await ok('agent', 'status')).stderr).toMatch(/the agent behind does not answer at /)
 
   behind = await startSshAgent(homeBehind)
   expect(behind.socket).toBe(socket)

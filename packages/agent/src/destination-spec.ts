@@ -62,7 +62,7 @@ function parseHop(hop: string, text: string): DestinationSpec['to'] {
   const at = hop.lastIndexOf('@')
   const user = hop.slice(0, Math.max(at, 0))
   const host = withoutBrackets(hop.slice(at + 1))
-  if (host === '') throw usage(`${text} does not say which host`, SHAPE)
+  if (host === '') throw usage(`${text === '' ? 'an empty word' : text} does not say which host`, SHAPE)
   if (at === 0) throw usage(`${text} has no user before its @`, `for any user: ${host}`)
   if (/\s/.test(host)) throw usage(`${text} has a blank in the name of a host`, SHAPE)
   if (Buffer.byteLength(user) > MAX_USER) throw usage(`a user's pattern is longer than ${MAX_USER} bytes`, SHAPE)

@@ -65,6 +65,8 @@ export interface KeptAgent extends RunningAgent {
   dropKeys(): void
   /** What does not work as it should. Fit to be shown. */
   readonly troubles: readonly string[]
+  /** What whoever started it is told beside the troubles: which keys came back after a crash. Fit to be shown. */
+  readonly news: readonly string[]
 }
 
 /** In milliseconds. */
@@ -106,6 +108,7 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
   })
   const upstream = openUpstream(options.upstream ?? policy().upstream)
   let ledger: Ledger | undefined
+  let news: readonly string[] = []
   /** Whether the place is ours, and with it the files that go by its name. */
   let isOurs = false
   /** One policy after the other: a ledger must not be opened while it is being closed. Never rejects. */
@@ -182,9 +185,10 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
     following = following.then(follow)
     await following
     write({ action: 'start', reason: `keytool ${options.version}` })
-    const { keys, troubles: news } = await revive(await survivors.load(), Date.now())
+    const { keys, ...said } = await revive(await survivors.load(), Date.now())
     for (const key of keys) if (!ring.holds(key.identity.blob)) ring.put(key)
-    for (const text of news) troubles.set(text, text)
+    news = said.news
+    for (const text of said.troubles) troubles.set(text, text)
   }
 
   function doorkeeper(connection: Socket): Peer | undefined {
@@ -227,6 +231,7 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
   setTimeout(() => void trimMemory(), TRIM_AFTER).unref()
   return {
     ...agent,
+    news,
     dropKeys() {
       ring.wipe()
       write({ action: 'remove-all', reason: 'SIGUSR1' })

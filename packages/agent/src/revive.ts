@@ -10,6 +10,7 @@ import type { Terms } from './terms.js'
 
 /** Far above any key's file. In bytes. */
 const MAX_KEY = 256 * 1024
+const CRASHED = 'the agent before this one was killed or crashed'
 
 /** A key as it is kept for an agent that comes after a crash. */
 export function toSurvivor(held: Held, left: number | undefined, now: number): SealedSurvivor | OpenSurvivor {
@@ -25,11 +26,17 @@ export function toSurvivor(held: Held, left: number | undefined, now: number): S
   return { ...name, file: sealed.bytes, terms: writer.done() }
 }
 
-/** The keys that come back, and what is to be said of the others. */
+/**
+ * The keys that come back; what is to be said of them once, and what stays true of the others.
+ */
 export async function revive(
   { sealed, lost, trouble }: Survived,
   now: number,
-): Promise<{ readonly keys: readonly Incoming[]; readonly troubles: readonly string[] }> {
+): Promise<{
+  readonly keys: readonly Incoming[]
+  readonly news: readonly string[]
+  readonly troubles: readonly string[]
+}> {
   const keys: Incoming[] = []
   const gone: OpenSurvivor[] = [...lost]
   for (const survivor of sealed) {
@@ -40,12 +47,10 @@ export async function revive(
   const names = gone.map(({ comment, fingerprint }) => comment || fingerprint).join(', ')
   return {
     keys,
+    news: keys.length > 0 ? [`${CRASHED}; keys held again, sealed: ${keys.length}`] : [],
     troubles: [
       ...(trouble === undefined ? [] : [trouble]),
-      ...(keys.length > 0
-        ? [`the agent before this one did not end by itself; keys held again, sealed: ${keys.length}`]
-        : []),
-      ...(gone.length > 0 ? [`the agent before this one did not end by itself; keys that are lost: ${names}`] : []),
+      ...(gone.length > 0 ? [`${CRASHED}; keys that are lost: ${names}`] : []),
     ],
   }
 }

@@ -117,7 +117,7 @@ class OtherAgent implements Upstream, Source {
   /** Something of it failed. Only who is slow, or lies, is left alone: one that is merely away says so at once. */
   tellError(error: unknown, rest = isLie(error)): void {
     if (rest) this.#restsUntil = this.now() + REST
-    this.tell(explain(error))
+    this.tell(explain(error, this.path))
   }
 
   /** Lists one after the other, as far as they are too many. Rejects with `unreachable` when its turn does not come. */
@@ -157,7 +157,7 @@ class OtherAgent implements Upstream, Source {
   }
 
   failure(code: 'refused' | 'unreachable' | 'damaged', what: string, reason?: string): KeytoolError {
-    return new KeytoolError(code, `the agent at ${this.path} ${what}`, reason ? { reason } : {})
+    return new KeytoolError(code, `the agent behind, at ${this.path}, ${what}`, reason ? { reason } : {})
   }
 
   #checkOther(): void {
@@ -173,7 +173,9 @@ function isLie(error: unknown): boolean {
   return isKeytoolError(error) && error.code === 'damaged'
 }
 
-function explain(error: unknown): string {
+function explain(error: unknown, path: string): string {
   const { message, reason } = error as KeytoolError
-  return reason ? `${message}: ${reason}` : message
+  // An agent's client does not know whose agent it is.
+  const what = message === `no agent answers at ${path}` ? `the agent behind does not answer at ${path}` : message
+  return reason ? `${what}: ${reason}` : what
 }

@@ -55,8 +55,8 @@ test('user, process and programs of who connects', async () => {
   expect(reader.trouble).toBeUndefined()
   expect(peer).toMatchObject({ uid: process.getuid?.(), pid: inner })
   expect(peer?.programs.slice(0, 2)).toEqual([
-    { pid: inner, name: 'push.js', path: process.execPath },
-    { pid: outer, name: 'release.js', path: process.execPath },
+    { pid: inner, name: 'push', path: process.execPath },
+    { pid: outer, name: 'release', path: process.execPath },
   ])
   expect(peer?.programs[2]?.pid).toBe(process.pid)
   expect(reader.argumentsOf(inner ?? 0)).toEqual([process.execPath, expect.stringMatching(/push\.js$/)])

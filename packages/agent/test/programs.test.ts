@@ -47,8 +47,14 @@ describe('the programs behind a connection', () => {
   })
 
   test('end before what leads a session, and before the first process', () => {
-    expect(namesFrom(40, systemOf([40, 'ssh', 30, 9], [30, 'editor', 1, 8, true]))).toEqual(['ssh'])
+    expect(namesFrom(40, systemOf([40, 'editor', 30, 9], [30, 'desktop', 1, 8, true]))).toEqual(['editor'])
     expect(namesFrom(40, systemOf([40, 'ssh', 1, 9], [1, 'tini', 0, 1]))).toEqual(['ssh'])
+  })
+
+  test('have what leads a session among them where it starts a client of SSH by itself, and end there', () => {
+    const leader = [30, 'git', 20, 8, true] as [number, string, number, number, boolean]
+    expect(namesFrom(40, systemOf([40, 'ssh', 30, 9], leader, [20, 'desktop', 1, 7]))).toEqual(['ssh', 'git'])
+    expect(namesFrom(40, systemOf([40, 'ssh', 30, 9], [30, 'bash', 20, 8, true]))).toEqual(['ssh'])
   })
 
   test('begin with what connected, whatever it is', () => {
@@ -80,10 +86,10 @@ test.each([
   ['/usr/bin/git', [], 'git'],
   ['/usr/bin/python3.11', ['python3', '/usr/bin/ansible', 'all'], 'ansible'],
   ['/usr/bin/python3', ['python3', '-m', 'fabric', 'x'], 'fabric'],
-  ['/usr/bin/python3', ['python3', '-W', 'ignore', '-u', 'tool.py'], 'tool.py'],
+  ['/usr/bin/python3', ['python3', '-W', 'ignore', '-u', 'tool.py'], 'tool'],
   ['/usr/bin/python3', ['python3', '-c', 'import os', 'x'], 'python3'],
   ['/usr/bin/python3', ['python3'], 'python3'],
-  ['/usr/bin/node', ['node', '--import', 'a.mjs', '--no-warnings', '/srv/deploy.js'], 'deploy.js'],
+  ['/usr/bin/node', ['node', '--import', 'a.mjs', '--no-warnings', '/srv/deploy.js'], 'deploy'],
   ['/usr/bin/node', ['node', '-e', '1', 'x'], 'node'],
   ['/usr/bin/perl', ['perl', '-w', '-I', 'lib', '/usr/bin/clusterssh'], 'clusterssh'],
   ['/usr/bin/ruby3.1', ['ruby', '-e', '1'], 'ruby3.1'],
@@ -150,7 +156,7 @@ describe('what Linux tells', () => {
   test('a script is called by its own name', async () => {
     const script = join(await makeTemporary(), 'deploy tool.js')
     await writeFile(script, waits)
-    expect(lookOnLinux(await run(process.execPath, script))?.program.name).toBe('deploy tool.js')
+    expect(lookOnLinux(await run(process.execPath, script))?.program.name).toBe('deploy tool')
   })
 
   test('a link in front of a program changes neither its name nor its path', async () => {

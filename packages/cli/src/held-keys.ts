@@ -10,11 +10,26 @@ export type ReportsOf = (identity: Identity) => KeyReport | undefined
  * certificate's file that certificate.
  * @throws KeytoolError `not-found` where the agent holds none
  */
-export async function findHeld(word: string, agent: AgentClient): Promise<readonly Identity[]> {
+async function findHeld(word: string, agent: AgentClient): Promise<readonly Identity[]> {
   const isWanted = await matcher(word)
   const found = (await agent.list()).filter(isWanted)
   if (found.length > 0) return found
   throw new KeytoolError('not-found', `the agent does not hold ${word}`)
+}
+
+/**
+ * The same, of those that the agent holds itself.
+ * @throws KeytoolError `not-found`; `refused` for a key of the agent behind it, which is not for this one to change
+ */
+export async function findOwn(word: string, agent: AgentClient): Promise<readonly Identity[]> {
+  const found = await findHeld(word, agent)
+  const reportOf = await readReports(agent)
+  const own = found.filter(identity => reportOf(identity)?.origin !== 'upstream')
+  if (own.length > 0) return own
+  throw new KeytoolError('refused', `${word} is a key of the agent behind this one`, {
+    reason: 'nothing was changed',
+    hint: 'ask the program that holds it',
+  })
 }
 
 /** Our own agent says whether it is locked; of another program's nobody knows. */

@@ -1,4 +1,4 @@
-import type { Terms } from '@keytool/agent'
+import { showDestination, type Terms } from '@keytool/agent'
 import { showDuration } from './duration.js'
 
 /** Under what conditions a key is held, for people: `for 8 h`, `asks at every use`. Empty where there are none. */
@@ -7,7 +7,7 @@ export function describeTerms({ lifetime, idle, confirm, destinations = [] }: Te
     ...(lifetime === undefined ? [] : [`for ${showDuration(lifetime)}`]),
     ...(idle === undefined ? [] : [`sealed after ${showDuration(idle)} without use`]),
     ...(confirm ? ['asks at every use'] : []),
-    ...describeDestinations(destinations.map(wordOf)),
+    ...describeDestinations(destinations.map(showDestination)),
   ]
 }
 
@@ -19,9 +19,4 @@ export function describeDestinations(words: readonly string[]): string[] {
     return to === undefined ? `for ${from}` : `from ${from} on to ${to}`
   })
   return [`only ${ways.join(' or ')}`]
-}
-
-function wordOf({ from, to }: NonNullable<Terms['destinations']>[number]): string {
-  const target = to.user === '' ? to.host : `${to.user}@${to.host}`
-  return from.host === '' ? target : `${from.host}>${target}`
 }

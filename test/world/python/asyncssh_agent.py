@@ -13,13 +13,14 @@ import warnings
 warnings.simplefilter("ignore")
 
 import asyncssh
+from asyncssh.public_key import decode_ssh_public_key
 
 DATA = b"data to be signed"
 
 
 async def verify(key):
     """Whether what the agent signs with a key verifies with its public half."""
-    public = asyncssh.decode_ssh_public_key(key.public_data)
+    public = decode_ssh_public_key(key.public_data)
     return public.verify(DATA, await key.sign_async(DATA))
 
 

@@ -10,6 +10,9 @@ export const ARGUMENTS_SIZE = 4096
 
 const SHELL = /^(?:ba|da|z|k|mk|fi|tc|c|a|ya|nu|pw)?sh$|^(?:nu|elvish|xonsh|busybox|login|init|systemd|launchd)$/
 
+/** What others start to have it talk to a server, or sign, for them. */
+const CLIENT = /^(?:ssh|ssh-keygen|scp|sftp|plink|pscp|psftp)$/
+
 /**
  * The program that connected and behind it those that started it, nearest first, up to where people begin: a shell, or
  * what leads a session. One that calls itself again counts once. A shell that another program has started with `-c` is no
@@ -28,9 +31,12 @@ export function tracePrograms(pid: number, reader: ProgramReader): readonly Prog
     if (!seen || seen.start > since) break
     const { program, parent, start, leads } = seen
     const isShell = found.length > 0 && SHELL.test(program.name)
-    if (found.length > 0 && (leads || next === 1)) break
+    if (found.length > 0 && next === 1) break
+    // What leads a session is a desktop or a terminal, but for what starts a client of SSH all by itself: `setsid git fetch`.
+    if (leads && found.length > 0 && !(CLIENT.test(found.at(-1)?.name ?? '') && !isShell)) break
     if (isShell && !isToldWhat(reader.argumentsOf(next))) break
     if (!isShell && !isSame(found.at(-1), program)) found.push(program)
+    if (leads && found.length > 1) break
     next = parent
     since = start
   }
@@ -73,8 +79,12 @@ const interpreters: readonly Interpreter[] = [
   { name: /^perl[\d.]*$/, valued: new Set(['-I', '-M', '-m']), inline: new Set(['-e', '-E', '-']) },
 ]
 
+/** A script is called as people type it, linked or not: `keytool`, whose file is `keytool.cjs`. */
+const ENDING = /(?<=.)\.(?:[cm]?js|pyw?|rb|pl)$/
+
 /**
- * What people call a program: its file's name, or of what runs scripts the script's.
+ * What people call a program: its file's name, or of what runs scripts the script's, without the language's ending. This is
+ * the name in prompts and the ledger, and the one that a policy's `programs` means.
  *
  * @param path what it runs: a path, or a name where nothing else is known
  * @param words its command line; asked for only when it matters
@@ -91,7 +101,7 @@ function scriptOf({ valued, inline, module }: Interpreter, words: readonly strin
     if (word === module) return words[i + 1]
     if (inline.has(word)) return undefined
     if (valued.has(word)) i++
-    else if (!word.startsWith('-')) return baseOf(word)
+    else if (!word.startsWith('-')) return baseOf(word).replace(ENDING, '')
   }
   return undefined
 }

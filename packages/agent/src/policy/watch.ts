@@ -49,7 +49,7 @@ export async function watchPolicy(path: string, options: WatchOptions): Promise<
       current = policy
       onChange(policy)
     } catch (error) {
-      if (!isClosed) onTroubles([isKeytoolError(error) ? error : unread(path, error)])
+      if (!isClosed) onTroubles([goesOn(isKeytoolError(error) ? error : unread(path, error))])
     }
   }
 
@@ -96,6 +96,13 @@ function watchFolder(path: string, onEvent: () => void): FSWatcher | undefined {
   } catch {
     return undefined
   }
+}
+
+/** A file that is wrong, of an agent that runs. */
+function goesOn(cause: KeytoolError): KeytoolError {
+  const { code, message, reason } = cause
+  const still = 'what it said before still holds'
+  return new KeytoolError(code, message, { reason: reason === undefined ? still : `${reason}; ${still}`, cause })
 }
 
 function unread(path: string, cause: unknown): KeytoolError {

@@ -17,7 +17,9 @@ export function choose(keys: readonly Identity[], agent: Source): readonly Ident
   }
   const readable = keys.filter(isReadable)
   const lost = keys.length - readable.length
-  agent.tell(lost > 0 ? `the agent at ${agent.path} has keys that can't be read: ${lost} of ${keys.length}` : undefined)
+  agent.tell(
+    lost > 0 ? `the agent behind, at ${agent.path}, has keys that can't be read: ${lost} of ${keys.length}` : undefined,
+  )
   const seen = new Set<string>()
   return readable.filter(({ blob }) => {
     const name = blob.toString('latin1')

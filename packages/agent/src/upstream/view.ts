@@ -68,7 +68,7 @@ export class View implements UpstreamView, Client {
     const agent = this.#agent
     if (!(await this.#lists(blob))) {
       if (this.#closed) throw goneError()
-      throw new KeytoolError('not-found', `the agent at ${agent.path} does not hold this key`)
+      throw new KeytoolError('not-found', `the agent behind, at ${agent.path}, does not hold this key`)
     }
     const link = this.#connect()
     this.#signing++

@@ -15,6 +15,7 @@ import type { Context, Run } from '../context.js'
 import { parseDuration } from '../duration.js'
 import { forEach } from '../each.js'
 import { openKey, type Unlocking, withCommentBeside, withFile } from '../files.js'
+import { refuseLocked } from '../held-keys.js'
 import { keyFacts } from '../key-facts.js'
 import { noteAtLogin } from '../login-keys.js'
 import { parse } from '../options.js'
@@ -34,15 +35,22 @@ interface AddFlags extends Unlocking {
 const usage = {
   command: 'add',
   takes: '[file...]',
-  summary: 'Load private keys into the agent. Without a file: those of ~/.ssh with a default name.',
+  summary: [
+    'Load private keys into the agent. Without a file: those of ~/.ssh with a default name.',
+    'A key that is added again is held under the new conditions.',
+  ].join('\n'),
   examples: ['add', 'add -t 8h -c ~/.ssh/id_work', 'add --for git@github.com ~/.ssh/id_git', 'add --sealed old.ppk'],
   options: [
-    ['-t, --lifetime <time>', 'remove them after this time: 90, 10m, 8h, 1h30m'],
-    ['--idle <time>', 'seal them again after this time without use'],
+    ['-t, --lifetime <time>', 'remove them after this time: 90 (seconds), 10m, 8h, 1h30m'],
+    ['--idle <time>', 'seal them again after this time without use, where they are encrypted'],
     ['-c, --confirm', 'ask at every use'],
-    ['--for <host>', 'only for this host: [USER@]HOST, or HOST1>[USER@]HOST2 from HOST1 on', 'many'],
+    [
+      '--for <host>',
+      "only for this host: [USER@]HOST, or 'HOST1>[USER@]HOST2' from HOST1 on; a port: [HOST]:PORT",
+      'many',
+    ],
     ['--sealed', 'add them still encrypted: the passphrase is asked for when they are first used'],
-    ['--at-login', 'the same, and whenever the agent starts'],
+    ['--at-login', 'the same, and at every start of the agent: a rule in agent.json'],
     ['--passphrase-file <file>', "the first line of FILE is the keys' passphrase (-: standard input)"],
     ['--any-cost', 'open them however much their KDF asks for'],
   ],
@@ -57,16 +65,24 @@ export const run: Run = async (args, context) => {
     throw new KeytoolError('usage', '--sealed asks for no passphrase, so --passphrase-file contradicts it')
   }
   const terms = await readTerms(options, context)
-  // No agent, no question: nobody types a passphrase in vain.
+  // No agent, or a locked one, no question: nobody types a passphrase in vain.
   const agent = await openAgent(context)
   try {
+    await refuseLocked(agent)
     const paths = parsed.words.length > 0 ? parsed.words : await defaultKeys(context)
     const facts: object[] = []
     const status = await forEach(paths, context, async path => {
       const isSealed = options.sealed || options.atLogin
       const key = isSealed ? await addSealed(path, terms, agent) : await addOpen(path, terms, options, agent, context)
       if (options.atLogin) await noteAtLogin(path, key, terms, context)
-      say.done([showForeign(fingerprintLine(key)), ...describeTerms(terms), ...(isSealed ? ['sealed'] : [])].join(', '))
+      say.done(
+        [
+          showForeign(fingerprintLine(key)),
+          ...describeTerms(terms),
+          ...(isSealed ? ['sealed'] : []),
+          ...(options.atLogin ? ['and so at every start'] : []),
+        ].join(', '),
+      )
       const certificate = await certificateBeside(path, key, context)
       if (certificate && isSealed) {
         say.note(`${say.path(`${path}-cert.pub`)} is left out: sealed keys come without their certificate`)

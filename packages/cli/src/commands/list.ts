@@ -3,14 +3,15 @@ import { fingerprint, fingerprintLine, KeytoolError, showForeign, typeOfBlob } f
 import { withAgent } from '../agent-link.js'
 import type { Context, Run } from '../context.js'
 import { showDuration } from '../duration.js'
+import { isLocked, readReports, refuseLocked } from '../held-keys.js'
 import { parse } from '../options.js'
-import { describeTerms } from '../terms.js'
+import { describeDestinations, describeTerms } from '../terms.js'
 
 const usage = {
   command: 'list',
   summary: "List the agent's keys. A locked agent shows none.",
-  examples: ['list', 'list --json', 'list --for git@github.com'],
-  options: [['--for <host>', 'the order in which this host is offered them, and what is learnt of it']],
+  examples: ['list', 'list --json', 'list --for github.com'],
+  options: [['--for <host>', 'the order in which this host is offered them, and why: HOST, USER@HOST or [HOST]:PORT']],
 } as const
 
 export const run: Run = async (args, context) => {
@@ -21,19 +22,18 @@ export const run: Run = async (args, context) => {
   return withAgent(context, async agent => {
     if (host !== undefined) return listFor(host, agent, context)
     const identities = await agent.list()
-    const reports = await reportsOf(agent)
-    for (const identity of identities) say.line([describe(identity), ...describeReport(reports?.(identity))].join(', '))
-    if (identities.length === 0) say.note('the agent shows no keys: it has none, or it is locked')
-    say.facts(identities.map(identity => toFacts(identity, reports?.(identity))))
+    const reportOf = await readReports(agent)
+    for (const identity of identities) say.line([describe(identity), ...describeReport(reportOf(identity))].join(', '))
+    if (identities.length === 0) say.note(await describeNone(agent, context))
+    say.facts(identities.map(identity => toFacts(identity, reportOf(identity))))
     return 0
   })
 }
 
-/** How each key is held: only our own agent tells. */
-async function reportsOf(agent: AgentClient): Promise<((identity: Identity) => KeyReport | undefined) | undefined> {
-  if (!(await agent.supports('list@keytool'))) return undefined
-  const byBlob = new Map((await agent.reports()).map(report => [report.blob, report]))
-  return ({ blob }) => byBlob.get(blob.toString('base64'))
+async function describeNone(agent: AgentClient, { name }: Context): Promise<string> {
+  const locked = await isLocked(agent)
+  if (locked === undefined) return 'the agent shows no keys: it has none, or it is locked'
+  return locked ? `the agent is locked and shows no keys: ${name} unlock` : 'the agent has no keys'
 }
 
 /** A type that is not in our table still has a name and a fingerprint. */
@@ -57,7 +57,7 @@ function describeReport(report: KeyReport | undefined): string[] {
       ...(others.idle !== null && { idle: others.idle }),
       confirm: others.confirm,
     }),
-    ...others.destinations.map(showForeign),
+    ...describeDestinations(others.destinations),
   ]
 }
 
@@ -79,13 +79,16 @@ async function listFor(word: string, agent: AgentClient, context: Context): Prom
   const host = word.replace(/^[^@]*@/, '')
   const keys = await createHosts({ home: places.home }).keysOf(host)
   if (keys.length === 0) {
-    throw new KeytoolError('not-found', `known_hosts has no key of ${host}`, {
-      hint: 'log in there once, so that its host key is noted',
+    const [, bare, port] = /^([^[\]:]+):(\d+)$/.exec(host) ?? []
+    throw new KeytoolError('not-found', `known_hosts has no key for ${host}`, {
+      reason: 'the agent knows a host by its key only',
+      hint: port === undefined ? `connect to ${host} once first` : `write a port as [${bare}]:${port}`,
     })
   }
   if (!(await agent.supports('list-for@keytool'))) {
     throw new KeytoolError('failed', "the agent is another program's, which learns no order")
   }
+  await refuseLocked(agent)
   const order = await agent.orderFor(keys.map(({ key }) => key.blob))
   for (const { fingerprint: print, comment, why } of order) {
     say.line(showForeign(`${print} ${comment}${why === null ? '' : `, ${why}`}`))

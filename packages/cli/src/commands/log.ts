@@ -16,8 +16,8 @@ const usage = {
     ['-n, --count <count>', 'the last COUNT entries (default: 20, and all with --json; 0: all)'],
     ['--since <when>', 'from then on: 30m, 12h, 7d, or a date such as 2026-07-01 or 2026-07-01T09:30'],
     ['--key <key>', 'of this key: its fingerprint, or a part of its comment'],
-    ['--host <host>', 'for this host'],
-    ['--verify', 'say whether all of it is there, as it was written'],
+    ['--host <host>', 'for this host, as known_hosts names it'],
+    ['--verify', 'say whether all of it is there, as it was written; if not, exit with 6'],
     ['-a <socket>', 'of the agent at this socket'],
   ],
 } as const
@@ -45,7 +45,7 @@ export const run: Run = async (args, context) => {
     show(folder, { ...(limit > 0 && { count: limit }), ...(matches && { matches }) }, context)
     return 0
   } catch (error) {
-    throw isKeytoolError(error) && error.code === 'not-found' ? noLedger(folder, error, context) : error
+    throw isKeytoolError(error) && error.code === 'not-found' ? noLedger(folder, socket, error, context) : error
   }
 }
 
@@ -62,10 +62,11 @@ function show(folder: string, selection: Selection, { say, name }: Context): voi
   if (unreadable > 0) say.note(`${count(unreadable, 'line')} can't be read; to see where: ${name} log --verify`)
 }
 
-function noLedger(folder: string, cause: unknown, { name }: Context): KeytoolError {
+function noLedger(folder: string, socket: string | undefined, cause: unknown, { name, say }: Context): KeytoolError {
+  const place = socket === undefined ? '' : ` -a ${say.word(socket)}`
   return new KeytoolError('not-found', 'there is no ledger of this agent', {
     reason: `none is in ${folder}`,
-    hint: `the agent begins one when it starts: eval "$(${name} agent)"`,
+    hint: `the agent begins one when it starts: eval "$(${name} agent${place})"`,
     cause,
   })
 }

@@ -3,7 +3,7 @@ import { KeytoolError } from '@keytool/keygen'
 import { withAgent } from '../agent-link.js'
 import type { Run } from '../context.js'
 import { forEach } from '../each.js'
-import { findHeld } from '../held-keys.js'
+import { findOwn, nameHeld, refuseLocked } from '../held-keys.js'
 import { parse } from '../options.js'
 import { count } from '../text.js'
 
@@ -12,7 +12,7 @@ const usage = {
   takes: '[key...]',
   summary:
     'Seal keys again: the agent forgets their open half, and asks for the passphrase when they are next used.\n' +
-    'A key that was added without its encrypted file stays open.',
+    'A key that was added without its encrypted file (by ssh-add, or without a passphrase) stays open.',
   examples: ['reencrypt ~/.ssh/id_work', 'reencrypt --all'],
   options: [['--all', 'every key']],
 } as const
@@ -26,6 +26,7 @@ export const run: Run = async (args, context) => {
   }
   const { say } = context
   return withAgent(context, async agent => {
+    await refuseLocked(agent)
     if (options.all) {
       const left = await agent.reencryptAll()
       say.done('every key with an encrypted file is sealed')
@@ -35,10 +36,11 @@ export const run: Run = async (args, context) => {
     }
     const facts: object[] = []
     const status = await forEach(words, context, async word => {
-      const identity = await findHeld(word, agent)
-      await agent.reencrypt(identity.blob)
-      say.done(`sealed ${fingerprintOf(identity)}`)
-      facts.push({ fingerprint: fingerprintOf(identity) })
+      for (const identity of await findOwn(word, agent)) {
+        await agent.reencrypt(identity.blob)
+        say.done(`sealed ${nameHeld(identity)}`)
+        facts.push({ fingerprint: fingerprintOf(identity) })
+      }
     })
     say.facts(facts)
     return status

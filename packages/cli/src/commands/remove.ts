@@ -3,14 +3,17 @@ import { KeytoolError } from '@keytool/keygen'
 import { withAgent } from '../agent-link.js'
 import type { Run } from '../context.js'
 import { forEach } from '../each.js'
-import { findHeld } from '../held-keys.js'
+import { findOwn, nameHeld, readReports, refuseLocked } from '../held-keys.js'
 import { parse } from '../options.js'
 import { count } from '../text.js'
 
 const usage = {
   command: 'remove',
   takes: '[key...]',
-  summary: 'Remove keys from the agent: by file or by fingerprint. The files stay.',
+  summary: [
+    'Remove keys from the agent, with their certificates: by file or by fingerprint. The files stay.',
+    'So do the rules of agent.json: a key that was added with --at-login comes back when the agent starts.',
+  ].join('\n'),
   examples: ['remove ~/.ssh/id_work', 'remove SHA256:9mFz…Q1k', 'remove --all'],
   options: [['--all', 'every key']],
 } as const
@@ -23,6 +26,7 @@ export const run: Run = async (args, context) => {
     throw new KeytoolError('usage', 'name the keys to remove, or say --all')
   }
   return withAgent(context, async agent => {
+    await refuseLocked(agent)
     if (options.all) {
       const { own, behind } = await splitByOrigin(agent)
       await agent.removeAll()
@@ -35,10 +39,11 @@ export const run: Run = async (args, context) => {
     }
     const facts: object[] = []
     const status = await forEach(words, context, async word => {
-      const identity = await findHeld(word, agent)
-      await agent.remove(identity.blob)
-      context.say.done(`removed ${fingerprintOf(identity)}`)
-      facts.push({ fingerprint: fingerprintOf(identity) })
+      for (const identity of await findOwn(word, agent)) {
+        await agent.remove(identity.blob)
+        context.say.done(`removed ${nameHeld(identity)}`)
+        facts.push({ fingerprint: fingerprintOf(identity) })
+      }
     })
     context.say.facts(facts)
     return status
@@ -48,9 +53,7 @@ export const run: Run = async (args, context) => {
 /** The keys that the agent holds itself, and how many it has from another one. Only our own agent tells them apart. */
 async function splitByOrigin(agent: AgentClient): Promise<{ own: readonly Identity[]; behind: number }> {
   const all = await agent.list()
-  if (!(await agent.supports('list@keytool'))) return { own: all, behind: 0 }
-  const reports = await agent.reports()
-  const theirs = new Set(reports.filter(({ origin }) => origin === 'upstream').map(({ blob }) => blob))
-  const own = all.filter(({ blob }) => !theirs.has(blob.toString('base64')))
+  const reportOf = await readReports(agent)
+  const own = all.filter(identity => reportOf(identity)?.origin !== 'upstream')
   return { own, behind: all.length - own.length }
 }

@@ -37,7 +37,7 @@ export async function runInForeground(options: AgentOptions, context: Context): 
       passing: passing !== undefined,
     })
     dropKeys = () => agent.dropKeys()
-    const { troubles } = agent
+    const troubles = [...agent.news, ...agent.troubles]
     if (process.send) report({ pid: agent.pid, socket, troubles })
     else context.say.script(shellLines(styleOf(options, context), agent.socket, agent.pid, true))
     for (const each of troubles) context.say.note(context.say.path(showForeign(each)))

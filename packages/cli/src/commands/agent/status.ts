@@ -23,7 +23,7 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
     ? null
     : found
       ? shellLines(styleOf(options, context), socket, undefined).trimEnd()
-      : `eval "$(${name} agent)"`
+      : `eval "$(${name} agent${place.named ? ` -a ${say.word(socket)}` : ''})"`
   const rows = found
     ? [
         ['running', `pid ${found.pid ?? 'unknown'}${found.since ? `, since ${shortTime(found.since)}` : ''}`],
