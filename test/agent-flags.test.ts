@@ -88,7 +88,7 @@ test.each<[readonly string[], RegExp]>([
   [['-O', 'no-restrict'], /no option of ssh-agent/],
   [['-O', 'no-restrict-websafe', '-O', 'websafe'], /no option of ssh-agent/],
   [['-A'], /unknown option/],
-  [['-t', 'soon'], /no time/],
+  [['-t', 'soon'], /not a time/],
   ...['-s', '-c', '-k', '-D', '-d', '-u'].map((flag): [string[], RegExp] => [[flag, 'true'], /with a program/]),
 ])('refused: agent %j', async (args, message) => {
   expect(await keytool(['agent', ...args], { env })).toMatchObject({

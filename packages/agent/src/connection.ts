@@ -115,6 +115,11 @@ export class Connection implements Client, Holder {
     return !this.#served || this.#splitter.midway || this.#isFull()
   }
 
+  /** Whether it waits for no answer. */
+  get isIdle(): boolean {
+    return this.#owed.length === 0
+  }
+
   destroy(): void {
     this.#socket.destroy()
   }

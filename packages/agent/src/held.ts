@@ -3,7 +3,7 @@ import type { Identity, KeyState } from './agent.js'
 import type { HeldKey } from './gates/gate.js'
 import { hashOfFlags } from './protocol/flags.js'
 import type { SealedKey } from './sealed.js'
-import type { Terms } from './terms.js'
+import { isLooser, type Terms } from './terms.js'
 
 /** What a key is made of when it comes. One of `open` and `sealed` is there. */
 export interface Incoming {
@@ -34,6 +34,7 @@ export class Held implements HeldKey {
     this.file = file
     this.sealed = sealed
     this.weight = weightOf({ terms, ...(sealed && { sealed }) })
+    open?.dropParts()
     this.#open = open
   }
 
@@ -78,9 +79,12 @@ export class Held implements HeldKey {
   /**
    * What it becomes when the key is added once more: everything of the new one counts, but a half that it does not bring
    * stays. Wipes what is not needed any more of the old.
+   *
+   * Whoever brings no open half has not shown that the key is theirs: for them it stays open only where it is held no
+   * more loosely than before.
    */
   replacedBy(incoming: Incoming): Held {
-    const kept = incoming.open ? undefined : this.#open
+    const kept = incoming.open || isLooser(incoming.terms, this.terms) ? undefined : this.#open
     if (!kept && this.#open?.parts !== incoming.open?.parts) this.#open?.wipe()
     this.#open = undefined
     const sealed = incoming.sealed ?? this.sealed

@@ -5,6 +5,7 @@ import { arrangerOf } from './arranger.js'
 import { createConfirm } from './gates/confirm.js'
 import { createDestinations } from './gates/destinations.js'
 import { createPolicyGate } from './gates/policy.js'
+import type { Incoming } from './held.js'
 import { createHosts } from './hosts.js'
 import type { LedgerEntry } from './ledger/entry.js'
 import { createLedger, type Ledger } from './ledger/ledger.js'
@@ -23,6 +24,7 @@ import { readLoginKey, revive, toSurvivor } from './revive.js'
 import { createRing, type Ring } from './ring.js'
 import { type RunningAgent, runAgent } from './run.js'
 import { createSurvivors } from './survivors.js'
+import type { Terms } from './terms.js'
 import { explain, Troubles } from './troubles.js'
 import { createAskpass } from './unlock/askpass.js'
 import { createPrompts } from './unlock/chain.js'
@@ -109,6 +111,8 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
   const upstream = openUpstream(options.upstream ?? policy().upstream)
   let ledger: Ledger | undefined
   let news: readonly string[] = []
+  /** Files of keys that were added because the policy says so: one that was removed since does not come back by itself. */
+  const loaded = new Set<string>()
   /** Whether the place is ours, and with it the files that go by its name. */
   let isOurs = false
   /** One policy after the other: a ledger must not be opened while it is being closed. Never rejects. */
@@ -124,8 +128,7 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
     ],
     witness: createWitness(write, naming),
     arranger: arrangerOf(order, policy, naming),
-    completeTerms: (identity, terms) =>
-      completeTerms(policy(), identity, { ...pick(options, 'lifetime'), ...pick(options, 'idle'), ...terms }),
+    completeTerms: complete,
     // What hashes a passphrase keeps it until it is collected.
     unseal: (held, use) => unsealing.open(held, use).finally(collectKeys),
     offerPassphrase: (held, passphrase) => unsealing.offer(held, passphrase).finally(collectKeys),
@@ -143,6 +146,15 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
     }),
   })
 
+  function complete(identity: Identity, terms: Terms): Terms {
+    return completeTerms(policy(), identity, { ...pick(options, 'lifetime'), ...pick(options, 'idle'), ...terms })
+  }
+
+  /** Puts in what is not there, under the same conditions as what clients add. */
+  function hold(key: Incoming): void {
+    if (!ring.holds(key.identity.blob)) ring.put({ ...key, terms: complete(key.identity, key.terms) })
+  }
+
   function openUpstream(path: string | undefined): Upstream | undefined {
     if (path === undefined) return undefined
     const onTrouble = (trouble: string | undefined) => troubles.set('upstream', trouble)
@@ -153,12 +165,15 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
   async function follow(): Promise<void> {
     await followLedger()
     for (const { file, ...rule } of policy().keys) {
-      if (!rule.atLogin || file === undefined) continue
+      if (!rule.atLogin || file === undefined || loaded.has(file)) continue
+      const about = `login ${file}`
       try {
         const key = await readLoginKey({ file, ...rule }, file)
-        if (!ring.holds(key.identity.blob)) ring.put(key)
+        hold(key)
+        loaded.add(file)
+        troubles.set(about, undefined)
       } catch (error) {
-        troubles.set(`login ${file}`, `${file} is not held: ${explain(error)}`)
+        troubles.set(about, `${file} is not held: ${explain(error)}`)
       }
     }
   }
@@ -186,7 +201,13 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
     await following
     write({ action: 'start', reason: `keytool ${options.version}` })
     const { keys, ...said } = await revive(await survivors.load(), Date.now())
-    for (const key of keys) if (!ring.holds(key.identity.blob)) ring.put(key)
+    for (const key of keys) {
+      try {
+        hold(key)
+      } catch (error) {
+        troubles.set('survivors', explain(error))
+      }
+    }
     news = said.news
     for (const text of said.troubles) troubles.set(text, text)
   }

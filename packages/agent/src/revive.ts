@@ -10,6 +10,8 @@ import type { Terms } from './terms.js'
 
 /** Far above any key's file. In bytes. */
 const MAX_KEY = 256 * 1024
+/** A lifetime is kept as a uint32. In seconds. */
+const MAX_SECONDS = 0xffff_ffff
 const CRASHED = 'the agent before this one was killed or crashed'
 
 /** A key as it is kept for an agent that comes after a crash. */
@@ -58,7 +60,7 @@ export async function revive(
 async function reviveOne({ file, comment, terms, expires }: SealedSurvivor, now: number): Promise<Incoming> {
   const sealed = await SealedKey.read(file, { comment })
   const held = constraints.read(new Reader(terms))
-  const left = expires === undefined ? undefined : Math.max(1, Math.ceil((expires - now) / 1000))
+  const left = expires === undefined ? undefined : Math.min(MAX_SECONDS, Math.max(1, Math.ceil((expires - now) / 1000)))
   const identity: Identity = { blob: sealed.publicKey.blob, comment }
   return { identity, terms: { ...held, ...(left !== undefined && { lifetime: left }) }, origin: 'file', sealed }
 }

@@ -78,12 +78,15 @@ export interface RingCore {
   seal(held: Held): void
   /** Closes every open key that has an encrypted file, whatever the gates say. Returns how many. */
   sealAll(): number
+  /** How often all were sealed: what was being opened meanwhile is sealed as well. */
+  readonly seals: number
   /** How a key is held has changed. */
   changed(): void
 }
 
 export function createCore(options: RingOptions): RingCore {
   const { lock = createLock(), gates = [], witness, onChange, onForget } = options
+  let seals = 0
   const changed = () => onChange?.(keys.all(), held => keys.left(held))
   const keys = new Keys((held, what) => {
     witness?.passed(held, what)
@@ -120,7 +123,11 @@ export function createCore(options: RingOptions): RingCore {
       onForget?.()
       changed()
     },
+    get seals() {
+      return seals
+    },
     sealAll() {
+      seals++
       const closed = keys.all().filter(held => held.isOpen && held.seal()).length
       if (closed > 0) {
         onForget?.()

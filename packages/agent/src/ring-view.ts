@@ -19,7 +19,7 @@ export class RingView implements Agent {
   readonly #core: RingCore
   readonly #client: Client
   readonly #binding: SessionBinding
-  readonly #by: Caller
+  #caller: Caller
   readonly #upstream: UpstreamView | undefined
   /** The latest unsealing. Never rejects. */
   #unsealing: Promise<unknown> = Promise.resolve()
@@ -28,7 +28,7 @@ export class RingView implements Agent {
     this.#core = core
     this.#client = client
     this.#binding = new SessionBinding(work => core.checks.run(client, () => afterTurn(work)))
-    this.#by = { binding: this.#binding, ...(client.peer && { peer: client.peer }) }
+    this.#caller = { binding: { hops: [], failed: false }, ...(client.peer && { peer: client.peer }) }
     this.#upstream = core.options.upstream?.(client)
     client.signal?.addEventListener('abort', () => this.#upstream?.close(), { once: true })
   }
@@ -58,7 +58,7 @@ export class RingView implements Agent {
       const signature = held
         ? await this.#signWith(held, use, data, flags)
         : await this.#signUpstream(blob, data, flags)
-      if (use.purpose.kind === 'login') this.#core.options.arranger?.note(this.#by, blob)
+      if (use.purpose.kind === 'login') this.#core.options.arranger?.note(use.by, blob)
       return signature
     })
   }
@@ -102,13 +102,13 @@ export class RingView implements Agent {
 
   async unseal(blob: Buffer, passphrase: Buffer): Promise<void> {
     const held = this.#find(blob)
-    // It opens what its owner has let in, so the one gate in its way is the lock.
     const use: Use = { ...this.#use(), action: 'unseal', key: held }
     const tryOnce = async () => {
       this.#checkStill(use)
       if (held.isOpen) return
+      const { seals } = this.#core
       await this.#openWith(held, passphrase)
-      this.#afterOpening(held, use)
+      this.#afterOpening(held, use, seals)
     }
     await this.#attempt(use, async () => {
       if (held.isOpen) return
@@ -193,6 +193,15 @@ export class RingView implements Agent {
     return isForwarded(this.#binding) || this.#binding.failed
   }
 
+  /** Who asks, as things stand. What they bind while they wait must not change what was asked, nor what the ledger says of it. */
+  get #by(): Caller {
+    const { hops, failed } = this.#binding
+    const { binding } = this.#caller
+    if (binding.hops !== hops || binding.failed !== failed)
+      this.#caller = { ...this.#caller, binding: { hops, failed } }
+    return this.#caller
+  }
+
   #use(): Pick<Use, 'by' | 'signal'> {
     return { by: this.#by, ...(this.#client.signal && { signal: this.#client.signal }) }
   }
@@ -219,8 +228,9 @@ export class RingView implements Agent {
   async #signWith(held: Held, use: Use, data: Buffer, flags: number): Promise<Signature> {
     if (!held.isOpen) {
       if (!this.#core.options.unseal) throw refusal('the key is sealed')
+      const { seals } = this.#core
       await this.#core.options.unseal(held, use)
-      this.#afterOpening(held, use)
+      this.#afterOpening(held, use, seals)
     }
     this.#core.keys.touch(held)
     const { pace, signing } = this.#core
@@ -231,12 +241,14 @@ export class RingView implements Agent {
     })
   }
 
-  #afterOpening(held: Held, use: Use): void {
+  /** @param seals what the core said before */
+  #afterOpening(held: Held, use: Use, seals: number): void {
     this.#core.keys.touch(held)
     try {
       this.#checkStill(use)
+      if (seals !== this.#core.seals) throw refusal('all keys were sealed meanwhile')
     } catch (error) {
-      // Whoever locked it meanwhile thinks that it is sealed.
+      // Whoever locked the agent meanwhile, or sealed its keys, thinks that it is sealed.
       this.#core.seal(held)
       throw error
     }

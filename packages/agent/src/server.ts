@@ -60,8 +60,8 @@ export interface Service {
  *
  * @param doorkeeper asked about everybody before they are served
  *
- * When too many are connected, the oldest one that is only in the way makes room; if there is none, the new one is cut
- * off.
+ * When too many are connected, the oldest one that is only in the way makes room; if there is none, the oldest that waits
+ * for nothing of the program that has most of them, where that is many; else the new one is cut off.
  */
 export function serve(
   agent: Agent,
@@ -76,7 +76,7 @@ export function serve(
     const peer = doorkeeper(socket)
     if (!peer) return void socket.destroy()
     if (connections.size >= most) {
-      const expendable = [...connections].find(connection => connection.expendable)
+      const expendable = [...connections].find(connection => connection.expendable) ?? oldestOfMost(connections, most)
       if (!expendable) return void socket.destroy()
       connections.delete(expendable)
       expendable.destroy()
@@ -93,4 +93,21 @@ export function serve(
       for (const connection of connections) connection.destroy()
     },
   }
+}
+
+/** One program has many where it has more than this share of all. */
+const MANY = 1 / 4
+
+function oldestOfMost(connections: Iterable<Connection>, most: number): Connection | undefined {
+  const idle = new Map<number, Connection[]>()
+  for (const connection of connections) {
+    const { programs, pid } = connection.peer ?? STRANGER
+    const program = programs.at(-1)?.pid ?? pid
+    if (!connection.isIdle || program === undefined) continue
+    const theirs = idle.get(program)
+    if (theirs) theirs.push(connection)
+    else idle.set(program, [connection])
+  }
+  const [largest = []] = [...idle.values()].sort((one, other) => other.length - one.length)
+  return largest.length > most * MANY ? largest[0] : undefined
 }

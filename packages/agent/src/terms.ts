@@ -26,3 +26,9 @@ export interface Terms {
   /** Steps it may be used on. Absent: everywhere. */
   readonly destinations?: readonly Destination[]
 }
+
+/** Whether a key would be held more loosely than before. A lifetime that begins anew, and other destinations, count as looser. */
+export function isLooser({ confirm, idle = Number.POSITIVE_INFINITY }: Terms, before: Terms): boolean {
+  if (before.lifetime !== undefined || before.destinations !== undefined) return true
+  return (before.confirm === true && !confirm) || (before.idle !== undefined && idle > before.idle)
+}

@@ -356,6 +356,21 @@ describe('a connection with a bind that was refused', () => {
   })
 })
 
+test.each([
+  ['a', 'another', false],
+  ['x>a', 'another', false],
+  ['a', 'session 0', true],
+  ['a>', 'another', true],
+  ['', 'another', true],
+])('without destinations: bound along "%s", a login of the session "%s" passes: %s', async (way, session, passes) => {
+  const binding = await bindAlong(way)
+  const key = await held()
+  const login = loginOn(binding, { sessionId: Buffer.from(session) })
+  const expected = passes ? undefined : 'the login is of another session than the connection is bound to'
+  expect(refusal(signing(key, binding, login))).toBe(expected)
+  expect(refusal(signing(key, binding, { kind: 'sshsig', namespace: 'git' }))).toBeUndefined()
+})
+
 test('a login hop that something lies beyond, which no bind brings about: refused', async () => {
   const { hops } = await bindAlong('a>b')
   const binding = { hops: hops.map(hop => ({ ...hop, forwarding: false })), failed: false }

@@ -158,7 +158,7 @@ describe('on Linux, to another program of the same user,', () => {
       attaches: false,
       start: told.start,
       isRunning: true,
-      name: 'script.mjs',
+      name: 'script',
     })
     expect(await limitsOf(told.program.pid)).toMatch(/^Max core file size +0 +0 /m)
     const { said, left } = await crash(victim)

@@ -198,11 +198,11 @@ describe('data of an unknown kind', () => {
 
 describe('through a forwarded agent', () => {
   const far = () => by([hop(evil, true)])
-  const actions = ['add', 'remove', 'remove-all', 'reencrypt', 'reencrypt-all', 'lock', 'unlock'] as const
+  const actions = ['add', 'remove', 'remove-all', 'reencrypt', 'reencrypt-all', 'lock', 'unlock', 'unseal'] as const
   const needs = {
     add: ['add'],
     remove: ['remove', 'remove-all'],
-    lock: ['reencrypt', 'reencrypt-all', 'lock', 'unlock'],
+    lock: ['reencrypt', 'reencrypt-all', 'lock', 'unlock', 'unseal'],
   }
   const useOf = (action: (typeof actions)[number], who: Caller) => ({ action, key: held(), by: who }) as Use
 

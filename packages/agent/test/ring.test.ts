@@ -1,6 +1,7 @@
 import { jest } from '@jest/globals'
-import { generate, KeytoolError, PrivateKey, PublicKey } from '@keytool/keygen'
-import { createLock, createRing, type Gate, type Offer, type Use } from '../src/index.js'
+import { generate, KeytoolError, keyFormats, PrivateKey, PublicKey } from '@keytool/keygen'
+import { createLock, createRing, type Gate, type Offer, SealedKey, type Terms, type Use } from '../src/index.js'
+import { makeBind } from './hosts.js'
 
 const data = Buffer.from('data')
 const blobOf = (key: PrivateKey) => key.publicKey.blob
@@ -44,6 +45,80 @@ test('the same key again takes the place of the old one, with its new comment', 
   expect(await first.publicKey.verify(data, await ring.sign(blobOf(first), data, 0))).toBe(true)
 })
 
+test('what a connection binds while it waits changes nothing of what it has asked for', async () => {
+  const [key, evil, good] = [await generate('ed25519'), await generate('ed25519'), await generate('ed25519')]
+  const { gate, open } = makeSlowGate()
+  const hopsOf = ({ by }: Use) => by.binding.hops.map(({ sessionId }) => sessionId.toString())
+  const seen: string[][] = []
+  const ring = createRing({ gates: [gate], witness: { used: use => seen.push(hopsOf(use)), passed: () => undefined } })
+  ring.put({ identity: { blob: blobOf(key), comment: '' }, terms: {}, origin: 'added', open: key })
+  const view = ring.forClient?.({ gone: false })
+  await view?.bind?.(await makeBind(evil, Buffer.from('evil'), { forwarding: true }))
+  const signing = view?.sign(blobOf(key), data, 0)
+  await view?.bind?.(await makeBind(good, Buffer.from('good')))
+  open()
+  await signing
+  const later = view?.sign(blobOf(key), data, 0)
+  open()
+  await later
+  expect(seen).toEqual([['evil'], ['evil', 'good']])
+})
+
+test.each<[string, Terms, Terms, boolean]>([
+  ['without conditions', {}, {}, true],
+  ['under more of them', {}, { confirm: true, idle: 60, lifetime: 60 }, true],
+  ['under the same', { confirm: true, idle: 60 }, { confirm: true, idle: 60 }, true],
+  ['unconfirmed', { confirm: true }, {}, false],
+  ['without idling', { idle: 60 }, {}, false],
+  ['idling longer', { idle: 60 }, { idle: 61 }, false],
+  ['for a new lifetime', { lifetime: 60 }, { lifetime: 60 }, false],
+  ['for other destinations', { destinations: [] }, {}, false],
+])('an encrypted file, which anybody can make up, leaves an open key open: %s', async (_, before, terms, stays) => {
+  const ring = createRing()
+  const key = await generate('ed25519')
+  const format = keyFormats.find(({ name }) => name === 'openssh')
+  const file = await format?.write?.(key, { passphrase: Buffer.from('sesame'), rounds: 1 })
+  const sealed = await SealedKey.read(file ?? Buffer.alloc(0))
+  ring.put({ identity: sealed.identity, terms: before, origin: 'added', open: key })
+  await ring.addSealed?.({ identity: sealed.identity, terms, sealed })
+  const signing = ring.sign(sealed.identity.blob, data, 0)
+  if (stays) expect(await sealed.publicKey.verify(data, await signing)).toBe(true)
+  else await expect(signing).rejects.toMatchObject({ code: 'refused', message: 'the key is sealed' })
+})
+
+test('what is opened while all keys are sealed is sealed as well, and signs nothing', async () => {
+  const key = await generate('ed25519')
+  const format = keyFormats.find(({ name }) => name === 'openssh')
+  const file = await format?.write?.(key, { passphrase: Buffer.from('sesame'), rounds: 1 })
+  const sealed = await SealedKey.read(file ?? Buffer.alloc(0))
+  const opened: boolean[] = []
+  const ring = createRing({
+    async unseal(held) {
+      held.open(await sealed.open(Buffer.from('sesame')))
+      opened.push(held.isOpen)
+      ring.sealAll()
+    },
+  })
+  ring.put({ identity: sealed.identity, terms: {}, origin: 'file', sealed })
+  const refused = { code: 'refused', message: 'all keys were sealed meanwhile' }
+  await expect(ring.sign(sealed.identity.blob, data, 0)).rejects.toMatchObject(refused)
+  expect(opened).toEqual([true])
+  await ring.add(await generate('ed25519'))
+  const states = await ring.forClient?.({ gone: false }).inspect?.()
+  expect(states?.map(({ isOpen }) => isOpen)).toEqual([false, true])
+})
+
+test('an open key keeps no parts besides what signs, and goes on signing', async () => {
+  for (const type of ['ed25519', 'ecdsa-256', 'rsa']) {
+    const ring = createRing()
+    const key = await generate(type, type === 'rsa' ? { bits: 2048 } : {})
+    await ring.add(key)
+    expect(isWiped(key)).toBe(true)
+    const flags = type === 'rsa' ? 4 : 0
+    expect(await key.publicKey.verify(data, await ring.sign(blobOf(key), data, flags))).toBe(true)
+  }
+})
+
 test('adding the very same object twice does not wipe it', async () => {
   const ring = createRing()
   const key = await generate('ed25519')
@@ -73,13 +148,15 @@ test('what is removed is wiped; what is not there can be neither removed nor use
   const ring = createRing()
   const [one, two, three] = await Promise.all(['ed25519', 'ecdsa-256', 'ecdsa-521'].map(type => generate(type)))
   if (!one || !two || !three) throw new Error('no keys')
+  const wiped = [one, two, three].map(key => jest.spyOn(key, 'wipe'))
+  const areWiped = () => wiped.map(({ mock }) => mock.calls.length > 0)
   for (const key of [one, two, three]) await ring.add(key)
   await ring.remove(blobOf(two))
-  expect([one, two, three].map(isWiped)).toEqual([false, true, false])
+  expect(areWiped()).toEqual([false, true, false])
   await expect(ring.remove(blobOf(two))).rejects.toMatchObject({ code: 'not-found' })
   await expect(ring.sign(blobOf(two), data, 0)).rejects.toMatchObject({ code: 'not-found' })
   await ring.removeAll()
-  expect([one, two, three].map(isWiped)).toEqual([true, true, true])
+  expect(areWiped()).toEqual([true, true, true])
   expect(await ring.list()).toEqual([])
 })
 

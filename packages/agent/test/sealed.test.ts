@@ -121,8 +121,8 @@ class Asked {
   }
 }
 
-function useOf(signal?: AbortSignal): Use {
-  const by = { peer: { programs: [{ pid: 4242, name: 'git' }] }, binding: { hops: [], failed: false } }
+function useOf(signal?: AbortSignal, pid = 4242): Use {
+  const by = { peer: { programs: [{ pid, name: 'git' }] }, binding: { hops: [], failed: false } }
   const identity = { blob: key.publicKey.blob, comment: 'id_work' }
   return { action: 'sign', key: { identity, terms: {} }, by, purpose: { kind: 'unknown' }, ...(signal && { signal }) }
 }
@@ -280,6 +280,20 @@ describe('unsealing', () => {
     await expect(first).rejects.toMatchObject({ code: 'cancelled' })
     await expect(open()).rejects.toMatchObject(refused)
     expect(asked.questions).toHaveLength(1)
+  })
+
+  test('and keeps nobody else from being asked', async () => {
+    const { asked, unsealing, held } = await setUp()
+    const by = (pid: number, signal?: AbortSignal) => unsealing.open(held, useOf(signal, pid))
+    const leaver = new AbortController()
+    const first = by(7, leaver.signal)
+    await asked.question(0)
+    leaver.abort()
+    await expect(first).rejects.toMatchObject({ code: 'cancelled' })
+    await expect(by(7)).rejects.toMatchObject(refused)
+    const other = by(8)
+    ;(await asked.question(1)).answer(RIGHT)
+    await other
   })
 
   test('what is offered opens during that time, and ends it', async () => {

@@ -6,6 +6,7 @@ import {
   type Agent,
   createLock,
   createRing,
+  type Doorkeeper,
   decodeMessage,
   type Limits,
   MAX_MESSAGE,
@@ -44,10 +45,14 @@ interface World {
   connect(): Promise<RawClient>
 }
 
-async function makeWorld(limits: Partial<Limits> = {}, agent: Agent = makeRing()): Promise<World> {
+async function makeWorld(
+  limits: Partial<Limits> = {},
+  agent: Agent = makeRing(),
+  doorkeeper?: Doorkeeper,
+): Promise<World> {
   const path = join(await makeTemporary(), 's')
   const server = createServer({ allowHalfOpen: true })
-  const service = serve(agent, server, limits)
+  const service = serve(agent, server, limits, doorkeeper)
   await listenAt(server, path)
   later(() => {
     service.close()
@@ -410,6 +415,7 @@ describe('keys that take seconds to check', () => {
   test('a flood of them holds up no signature, and ends with whoever sent it', async () => {
     const { connect, agent, service } = await makeWorld()
     const key = await generate('rsa', { bits: 2048 })
+    const add = addRequest(key)
     await agent.add(key)
     const opened = countOpenings()
     const floods = await Promise.all(Array.from({ length: 12 }, connect))
@@ -426,7 +432,7 @@ describe('keys that take seconds to check', () => {
     expect(answered).toBeLessThan(4)
     for (const { socket } of floods) socket.destroy()
     const before = opened()
-    other.send(addRequest(key))
+    other.send(add)
     expect((await other.reply())?.[0]).toBe(SUCCESS)
     // Its own, and one whose turn may have come meanwhile.
     expect(opened() - before).toBeLessThanOrEqual(2)
@@ -589,6 +595,24 @@ test('too many connections: those that are only in the way make room, the others
   good.send(LIST)
   expect((await good.reply())?.[0]).toBe(IDENTITIES)
   expect(service.size).toBe(6)
+})
+
+test('too many connections, most of one program: its oldest one makes room, and nobody else does', async () => {
+  const pids = [1, 2, 2, 2, 3]
+  const { connect, service } = await makeWorld({ connections: 4 }, makeRing(), () => ({
+    pid: pids.shift() ?? 0,
+    programs: [],
+  }))
+  const clients: RawClient[] = []
+  for (let i = 0; i < 5; i++) {
+    const client = await connect()
+    clients.push(client)
+    client.send(LIST)
+    expect((await client.reply())?.[0]).toBe(IDENTITIES)
+  }
+  await until(() => clients[1]?.closed === true)
+  expect(clients.map(({ closed }) => closed)).toEqual([false, true, false, false, false])
+  expect(service.size).toBe(4)
 })
 
 test('too many connections, all of use: the new one is cut off', async () => {

@@ -19,7 +19,7 @@ export function parseDuration(text: string, flag: string): number {
       )
     : Number.NaN
   if (seconds >= 1 && seconds <= MOST) return seconds
-  throw new KeytoolError('usage', `${flag} ${JSON.stringify(text.slice(0, 40))} is no time`, {
+  throw new KeytoolError('usage', `${flag} ${JSON.stringify(text.slice(0, 40))} is not a time`, {
     hint: 'write it as 90, 10m, 8h or 1h30m; at least a second',
   })
 }

@@ -2,7 +2,7 @@
 export function shortenPath(text: string, home: string): string {
   if (home.length < 2) return text
   const literal = home.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
-  return text.replace(new RegExp(`(?<![\\w.~/\\\\-])${literal}(?![^\\\\/\\s:;,)'"])`, 'g'), '~')
+  return text.replace(new RegExp(`(?<![\\w.~/\\\\'-])${literal}(?![^\\\\/\\s:;,)'"])`, 'g'), '~')
 }
 
 /** `2 keys`, `1 key`. */

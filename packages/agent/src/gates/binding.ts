@@ -27,7 +27,7 @@ type InTurn = <T>(work: () => Promise<T>) => Promise<T>
  * ssh has accepted no such host since 8.2.
  */
 export class SessionBinding implements Binding {
-  readonly #hops: Bound[] = []
+  #hops: readonly Bound[] = []
   #failed = false
   /** The latest bind. Never rejects. */
   #last: Promise<unknown> = Promise.resolve()
@@ -38,6 +38,7 @@ export class SessionBinding implements Binding {
     this.#inTurn = inTurn
   }
 
+  /** A new array after each bind. */
   get hops(): readonly Bound[] {
     return this.#hops
   }
@@ -84,7 +85,7 @@ export class SessionBinding implements Binding {
       throw refusal('the session is bound to another host key already')
     }
     if (this.#hops.length >= MAX_HOPS) throw refusal(`a connection is bound to ${MAX_HOPS} sessions at most`)
-    this.#hops.push(bound)
+    this.#hops = [...this.#hops, bound]
   }
 }
 

@@ -18,8 +18,9 @@ const LONGEST_NAME = 64
  * that are bound, along permitted steps; elsewhere than on the agent's own machine it is listed, removed and sealed only
  * where it can be used from there on. Keys without destinations pass.
  *
- * Stricter: a connection with a bind that was refused gets no signature of any key, and sees none that is restricted. An
- * empty list of destinations permits nothing.
+ * Stricter: a connection with a bind that was refused gets no signature of any key, and sees none that is restricted. One
+ * that is bound to a login gets no signature for a login of another session, with any key: prompts and the ledger would
+ * name the host that it is bound to. An empty list of destinations permits nothing.
  */
 export function createDestinations(options: DestinationsOptions = {}): Gate {
   const { now = () => new Date() } = options
@@ -41,9 +42,18 @@ function findTrouble(use: Use, seconds: () => bigint): string | undefined {
   if (use.action === 'sign' && binding.failed) return FAILED
   if (!('key' in use) || use.action === 'add') return undefined
   const { destinations } = use.key.terms
-  if (destinations === undefined) return undefined
+  if (destinations === undefined) return use.action === 'sign' ? findSessionTrouble(binding, use.purpose) : undefined
   const rules = { destinations, now: seconds() }
   return use.action === 'sign' ? findLoginTrouble(rules, binding, use.purpose) : findWayTrouble(rules, binding)
+}
+
+const ELSEWHERE = 'the login is of another session than the connection is bound to'
+
+/** What lies beyond a forwarded agent may bind nothing, so its logins are of sessions that nobody knows. */
+function findSessionTrouble({ hops }: Binding, purpose: Purpose): string | undefined {
+  const last = hops.at(-1)
+  if (!last || last.forwarding || purpose.kind !== 'login') return undefined
+  return purpose.sessionId.equals(last.sessionId) ? undefined : ELSEWHERE
 }
 
 /** Why a restricted key may not sign this: the checks of process_sign_request2, in their order. */
@@ -58,7 +68,7 @@ function findLoginTrouble(rules: Rules, binding: Binding, purpose: Purpose): str
     return 'the key is restricted to destinations, and the login shows a certificate that is not held with it'
   const trouble = findWayTrouble(rules, binding, user)
   if (trouble !== undefined) return trouble
-  if (!sessionId.equals(last.sessionId)) return 'the login is of another session than the connection is bound to'
+  if (!sessionId.equals(last.sessionId)) return ELSEWHERE
   if (hops.length > 1 && !hostKey) {
     return "the login comes through a forwarded agent and is not bound to a host's key, which the key's restriction asks for"
   }

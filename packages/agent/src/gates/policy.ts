@@ -25,6 +25,8 @@ const fromAfar: Readonly<
   'reencrypt-all': { needs: 'lock', what: 'seals no keys' },
   lock: { needs: 'lock', what: 'locks nothing' },
   unlock: { needs: 'lock', what: 'unlocks nothing' },
+  // A passphrase could be guessed there.
+  unseal: { needs: 'lock', what: 'opens no keys' },
 }
 
 /**

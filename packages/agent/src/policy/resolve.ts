@@ -9,7 +9,7 @@ const MAX_KEY = 256 * 1024
 /** A policy whose rules also know the keys that others add: ssh-add says nothing of a file. */
 export interface Resolved {
   readonly policy: Policy
-  /** `not-found`, one for each rule whose file does not show whose key it is: that rule holds for what is added by its file only. */
+  /** `not-found`, one for each rule whose file does not show whose key it is: that rule holds for no key until it does. */
   readonly troubles: readonly KeytoolError[]
 }
 

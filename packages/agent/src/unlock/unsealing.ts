@@ -2,6 +2,7 @@ import { isKeytoolError, KeytoolError, type PrivateKey } from '@keytool/keygen'
 import type { Identity } from '../agent.js'
 import type { Use } from '../gates/gate.js'
 import type { SealedKey } from '../sealed.js'
+import type { Caller } from '../who.js'
 import { askForPassphrase, type HostNames, learnNames, nameKey } from '../wording.js'
 import { BackOff } from './back-off.js'
 import type { Prompts } from './chain.js'
@@ -51,12 +52,13 @@ export function createUnsealing(options: UnsealingOptions): Unsealing {
   const openings = new Map<Openable, Opening>()
   const backOff = new BackOff(options.clock)
 
-  function begin(key: Openable, sealed: SealedKey): Opening {
-    backOff.check(key.identity)
+  function begin(key: Openable, sealed: SealedKey, by: Caller): Opening {
+    backOff.check(key.identity, by)
     const opening = new Opening(key, sealed, options, outcome => {
       if (openings.get(key) === opening) openings.delete(key)
       if (outcome === 'opened') backOff.forget(key.identity)
       if (outcome === 'refused') backOff.note(key.identity)
+      if (outcome === 'left') backOff.note(key.identity, by)
     })
     openings.set(key, opening)
     return opening
@@ -66,7 +68,7 @@ export function createUnsealing(options: UnsealingOptions): Unsealing {
     async open(key, use) {
       if (use.signal?.aborted) throw withdrawn()
       const sealed = sealedOf(key)
-      await (openings.get(key) ?? begin(key, sealed)).join(use)
+      await (openings.get(key) ?? begin(key, sealed, use.by)).join(use)
     },
     async offer(key, passphrase) {
       const open = await sealedOf(key).open(passphrase)
@@ -81,7 +83,7 @@ export function createUnsealing(options: UnsealingOptions): Unsealing {
 }
 
 /** What an opening came to, for the next one: a question that was never put to anybody is no reason to wait. */
-type Outcome = 'opened' | 'refused' | 'unasked'
+type Outcome = 'opened' | 'refused' | 'left' | 'unasked'
 
 /** One time that a key is opened, for all who wait for it. */
 class Opening {
@@ -107,7 +109,7 @@ class Opening {
         this.#waiting.delete(waiting)
         reject(withdrawn())
         // Nobody is left who wants to know.
-        if (this.#waiting.size === 0) this.#end('refused', withdrawn())
+        if (this.#waiting.size === 0) this.#end('left', withdrawn())
       }
       const stay = () => use.signal?.removeEventListener('abort', leave)
       const waiting: Waiting = {

@@ -69,6 +69,14 @@ export const run: Run = async (args, context) => {
   const agent = await openAgent(context)
   try {
     await refuseLocked(agent)
+    if (
+      (options.sealed || options.atLogin || terms.idle !== undefined) &&
+      !(await agent.supports('add-sealed@keytool'))
+    ) {
+      throw new KeytoolError('refused', `the agent at ${agent.path} is another program's, which holds no sealed keys`, {
+        hint: 'leave out --sealed, --at-login and --idle, or start an agent of ours: eval "$(keytool agent)"',
+      })
+    }
     const paths = parsed.words.length > 0 ? parsed.words : await defaultKeys(context)
     const facts: object[] = []
     const status = await forEach(paths, context, async path => {

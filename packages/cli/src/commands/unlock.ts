@@ -82,7 +82,7 @@ async function openHeld(
 ): Promise<readonly Identity[]> {
   const found = await findOwn(word, agent)
   if (!(await agent.supports('unseal@keytool'))) {
-    throw new KeytoolError('failed', "the agent is another program's, which holds no sealed keys")
+    throw new KeytoolError('refused', "the agent is another program's, which holds no sealed keys")
   }
   const reportOf = await readReports(agent)
   const sealed = found.filter(identity => reportOf(identity)?.state !== 'open')
