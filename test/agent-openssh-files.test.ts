@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generate, PublicKey, writePublicLine } from '@keytool/keygen'
-import { createHosts } from '../packages/agent/src/hosts.js'
+import { createHosts } from '../packages/agent/src/hosts/hosts.js'
 import { defaultPolicy, ruleOf } from '../packages/agent/src/policy/policy.js'
 import { resolvePolicy } from '../packages/agent/src/policy/resolve.js'
 import { type Home, temporaryHome } from './world/home.js'

@@ -10,14 +10,17 @@ export {
   type SealedOffer,
   type SessionBind,
 } from './agent.js'
-export { Budget } from './budget.js'
-export { type AgentClient, type ConnectOptions, connectAgent } from './client.js'
-export type { Connection, ConnectionLimits } from './connection.js'
-export { type DestinationSpec, type LookupHost, parseDestination, resolveDestination } from './destination-spec.js'
-export { type FoundAgent, findAgent } from './find.js'
+export { type AgentClient, type ConnectOptions, connectAgent } from './client/client.js'
+export { type FoundAgent, findAgent } from './client/find.js'
 export type { Gate, Use } from './gates/gate.js'
 export { createLock, type Lock, type LockOptions } from './gates/lock.js'
-export { createHosts, type Hosts, type KnownKey } from './hosts.js'
+export {
+  type DestinationSpec,
+  type LookupHost,
+  parseDestination,
+  resolveDestination,
+} from './hosts/destination-spec.js'
+export { createHosts, type Hosts, type KnownKey } from './hosts/hosts.js'
 export { type AgentSettings, type KeepOptions, type KeptAgent, keepAgent } from './keep.js'
 export type { LedgerAction, LedgerEntry, LedgerRecord } from './ledger/entry.js'
 export { createLedger, type Ledger, type LedgerOptions } from './ledger/ledger.js'
@@ -48,11 +51,13 @@ export {
 } from './protocol/messages.js'
 export { type Purpose, readPurpose } from './purpose.js'
 export { type KeyReport, type OrderReport, type StatusReport, showDestination } from './reports.js'
-export { createRing, type Ring } from './ring.js'
-export type { Arranger, RingOptions, Witness } from './ring-core.js'
+export { createRing, type Ring } from './ring/ring.js'
+export type { Arranger, RingOptions, Witness } from './ring/ring-core.js'
 export { type RunningAgent, type RunOptions, runAgent } from './run.js'
 export { SealedKey } from './sealed.js'
-export { type Doorkeeper, LIMITS, type Limits, type Service, serve, serveConnection } from './server.js'
+export { Budget } from './server/budget.js'
+export type { Connection, ConnectionLimits } from './server/connection.js'
+export { type Doorkeeper, LIMITS, type Limits, type Service, serve, serveConnection } from './server/server.js'
 export { type ShellStyle, shellLines, shellStyle, shellUnsetLines } from './shell.js'
 export type { Destination, Hop, Terms } from './terms.js'
 export type { Binding, Bound, Caller, Peer, Program } from './who.js'

@@ -2,8 +2,8 @@ import { createServer } from 'node:net'
 import { pidFileBeside, removePidFile, writePidFile } from './pid-file.js'
 import { listen } from './platform/listen.js'
 import { startOf } from './platform/running.js'
-import { createRing, type Ring } from './ring.js'
-import { type Doorkeeper, type Limits, serve } from './server.js'
+import { createRing, type Ring } from './ring/ring.js'
+import { type Doorkeeper, type Limits, serve } from './server/server.js'
 
 export interface RunOptions {
   /** The socket's absolute path, or the pipe's name on Windows: {@link Places.agentSocket}, or what `-a` says. */

@@ -3,7 +3,7 @@ import { fingerprintOf } from './agent.js'
 import type { HeldKey, Use } from './gates/gate.js'
 import type { LedgerEntry } from './ledger/entry.js'
 import type { Purpose } from './purpose.js'
-import type { Witness } from './ring-core.js'
+import type { Witness } from './ring/ring-core.js'
 import { type Caller, isForwarded } from './who.js'
 
 type Facts = Omit<LedgerEntry, 'action'>

@@ -1,5 +1,5 @@
 import { generate, type PublicKey } from '@keytool/keygen'
-import { parseDestination, resolveDestination } from '../src/destination-spec.js'
+import { parseDestination, resolveDestination } from '../src/hosts/destination-spec.js'
 
 const usage = expect.objectContaining({ code: 'usage', hint: expect.any(String) })
 

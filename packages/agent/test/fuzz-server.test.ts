@@ -5,7 +5,7 @@ import { jest } from '@jest/globals'
 import { generate, PrivateKey } from '@keytool/keygen'
 import { type Agent, createLock, createRing, decodeMessage, LIMITS, MAX_MESSAGE, replies } from '../src/index.js'
 import { trimMemory } from '../src/platform/collect.js'
-import { serveConnection, share } from '../src/server.js'
+import { serveConnection, share } from '../src/server/server.js'
 import {
   cutAtRandom,
   cutShort,

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { Holdings } from '../src/holdings.js'
 import { createRing, type Limits, MAX_MESSAGE, serve } from '../src/index.js'
+import { Holdings } from '../src/server/holdings.js'
 import { LIST, later, listenAt, makeTemporary, RawClient, u32 } from './support.js'
 
 const IDENTITIES = 12

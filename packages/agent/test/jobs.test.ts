@@ -1,4 +1,4 @@
-import { Jobs } from '../src/jobs.js'
+import { Jobs } from '../src/ring/jobs.js'
 
 /** Jobs whose work ends when told to, and a note of what began, in order. */
 function makeJobs(most: number) {

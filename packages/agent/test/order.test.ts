@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { KeytoolError, PublicKey } from '@keytool/keygen'
 import { generate } from '@keytool/keygen'
 import type { HeldKey } from '../src/gates/gate.js'
-import { createOrder, type Order, type OrderOptions } from '../src/order.js'
+import { createOrder, type Order, type OrderOptions } from '../src/order/order.js'
 import type { Caller } from '../src/who.js'
 import { later, makeTemporary } from './support.js'
 

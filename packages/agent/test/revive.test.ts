@@ -1,6 +1,6 @@
 import { generate, keyFormats } from '@keytool/keygen'
 import { createRing } from '../src/index.js'
-import { revive, toSurvivor } from '../src/revive.js'
+import { revive, toSurvivor } from '../src/ring/revive.js'
 
 test.each([1e300, Number.MAX_SAFE_INTEGER])(
   'a key that would be held until %d is held for as long as can be said',

@@ -1,7 +1,7 @@
 import { chmod, link, mkdir, readdir, readFile, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generate, keyFormats, type PrivateKey } from '@keytool/keygen'
-import { createSurvivors, type SealedSurvivor, type SurvivorsOptions } from '../src/survivors.js'
+import { createSurvivors, type SealedSurvivor, type SurvivorsOptions } from '../src/ring/survivors.js'
 import { giveAway, makeTemporary } from './support.js'
 
 const openssh = keyFormats.find(({ name }) => name === 'openssh')

@@ -7,7 +7,12 @@ import type { Identity } from '../src/agent.js'
 import { decodeMessage, encodeMessage } from '../src/protocol/codec.js'
 import { FrameSplitter } from '../src/protocol/frame.js'
 import { replies, requests } from '../src/protocol/messages.js'
-import { createUpstream, type Upstream, type UpstreamConnection, type UpstreamOptions } from '../src/upstream.js'
+import {
+  createUpstream,
+  type Upstream,
+  type UpstreamConnection,
+  type UpstreamOptions,
+} from '../src/upstream/upstream.js'
 import { later, listenAt, makeTemporary, string, u32 } from './support.js'
 
 /** What an agent of the test's answers: bytes of whole messages, or nothing for now. */

@@ -2,7 +2,7 @@ import { realpathSync, statSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
-import { connectAgent } from '../client.js'
+import { connectAgent } from '../client/client.js'
 import { checkPlace } from '../platform/place-check.js'
 import type { UpstreamConnection } from './source.js'
 

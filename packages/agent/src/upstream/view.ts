@@ -1,6 +1,6 @@
 import { isKeytoolError, KeytoolError, type Signature } from '@keytool/keygen'
 import { type Client, type Identity, publicKeyOf } from '../agent.js'
-import { goneError } from '../jobs.js'
+import { goneError } from '../ring/jobs.js'
 import { choose } from './choose.js'
 import type { Source, UpstreamConnection } from './source.js'
 

@@ -1,7 +1,7 @@
 import type { PublicKey } from '@keytool/keygen'
+import type { PeerReader } from '../platform/peer.js'
+import type { Caller, Peer } from '../who.js'
 import type { Hosts } from './hosts.js'
-import type { PeerReader } from './platform/peer.js'
-import type { Caller, Peer } from './who.js'
 
 /** What a host with this key is called, for whoever asks: they may have named it on their command line. */
 export type Naming = (hostKey: PublicKey, by: Caller) => readonly string[]

@@ -1,9 +1,9 @@
 import { uptime } from 'node:os'
 import { KeytoolError } from '@keytool/keygen'
-import type { Identity } from './agent.js'
+import type { Identity } from '../agent.js'
+import { encodeMessage, isTooLong } from '../protocol/codec.js'
+import { replies } from '../protocol/messages.js'
 import { Held, type Incoming, weightOf } from './held.js'
-import { encodeMessage, isTooLong } from './protocol/codec.js'
-import { replies } from './protocol/messages.js'
 
 /** Seconds that only grow, and that go on while the machine sleeps: a lifetime is not to be slept away. */
 export type Clock = () => number

@@ -1,5 +1,5 @@
 import { KeytoolError } from '@keytool/keygen'
-import type { Client } from './agent.js'
+import type { Client } from '../agent.js'
 
 interface Job {
   run(): void

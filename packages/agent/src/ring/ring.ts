@@ -1,4 +1,4 @@
-import type { Agent, Client } from './agent.js'
+import type { Agent, Client } from '../agent.js'
 import type { Incoming } from './held.js'
 import { createCore, type RingCore, type RingOptions } from './ring-core.js'
 import { RingView } from './ring-view.js'

@@ -1,9 +1,9 @@
 import { KeytoolError, PrivateKey, readPrivateKey, Writer } from '@keytool/keygen'
-import type { Agent, Offer } from './agent.js'
-import type { SealedFile } from './protocol/extensions.js'
-import type { KeyParts } from './protocol/fields.js'
-import { SealedKey } from './sealed.js'
-import type { Terms } from './terms.js'
+import type { Agent, Offer } from '../agent.js'
+import type { SealedFile } from '../protocol/extensions.js'
+import type { KeyParts } from '../protocol/fields.js'
+import { SealedKey } from '../sealed.js'
+import type { Terms } from '../terms.js'
 
 // Keys as they arrive in messages, handed to an agent.
 

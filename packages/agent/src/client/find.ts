@@ -1,7 +1,7 @@
+import { type PidFile, pidFileBeside, readPidFile } from '../pid-file.js'
+import { checkPlace, type PlaceOptions } from '../platform/place-check.js'
+import { isRunning, startOf } from '../platform/running.js'
 import { type AgentClient, connectAgent } from './client.js'
-import { type PidFile, pidFileBeside, readPidFile } from './pid-file.js'
-import { checkPlace, type PlaceOptions } from './platform/place-check.js'
-import { isRunning, startOf } from './platform/running.js'
 
 export interface FoundAgent {
   readonly socket: string

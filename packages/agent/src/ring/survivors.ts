@@ -1,9 +1,9 @@
 import { constants } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { detectPrivate, KeytoolError } from '@keytool/keygen'
-import { explain } from './platform/file-trouble.js'
-import { isOwn } from './platform/place-check.js'
-import { writeWhole } from './platform/write.js'
+import { explain } from '../platform/file-trouble.js'
+import { isOwn } from '../platform/place-check.js'
+import { writeWhole } from '../platform/write.js'
 
 /** A key that can be held again after a crash: its file is encrypted. */
 export interface SealedSurvivor {

@@ -1,9 +1,9 @@
 import type { Server, Socket } from 'node:net'
-import type { Agent } from './agent.js'
+import type { Agent } from '../agent.js'
+import type { Peer } from '../who.js'
 import { Budget } from './budget.js'
 import { Connection, type ConnectionLimits, type Shared } from './connection.js'
 import { Holdings } from './holdings.js'
-import type { Peer } from './who.js'
 
 export interface Limits extends ConnectionLimits {
   /** Connections that may be open at a time. */

@@ -1,6 +1,6 @@
-import type { HeldKey } from './gates/gate.js'
+import type { HeldKey } from '../gates/gate.js'
+import type { KeyRule } from '../policy/policy.js'
 import type { OrderMemory } from './order-memory.js'
-import type { KeyRule } from './policy/policy.js'
 
 /** As many as every server lets somebody try: of OpenSSH's six a client may use up one by itself. */
 export const FIRST = 5

@@ -1,11 +1,11 @@
 import { Writer } from '@keytool/keygen'
-import type { Agent, Identity } from './agent.js'
+import type { Agent, Identity } from '../agent.js'
+import { clearReadBuffer } from '../platform/read-buffer.js'
+import { decodeMessage, encodeMessage, isTooLong } from '../protocol/codec.js'
+import { type Extension, type ExtensionName, type Extensions, extensionOf, extensions } from '../protocol/extensions.js'
+import { type RequestName, type Requests, type Row, replies, requests } from '../protocol/messages.js'
 import { extensionHandlers } from './extension-handlers.js'
 import { takeKey } from './offers.js'
-import { clearReadBuffer } from './platform/read-buffer.js'
-import { decodeMessage, encodeMessage, isTooLong } from './protocol/codec.js'
-import { type Extension, type ExtensionName, type Extensions, extensionOf, extensions } from './protocol/extensions.js'
-import { type RequestName, type Requests, type Row, replies, requests } from './protocol/messages.js'
 
 /** What a request is answered with: a whole frame, at once or later. */
 export type Answer = Buffer | Promise<Buffer>

@@ -1,11 +1,11 @@
 import { PublicKey } from '@keytool/keygen'
-import { fingerprintOf } from './agent.js'
-import { mayLogInTo } from './gates/policy.js'
-import type { Naming } from './naming.js'
+import { fingerprintOf } from '../agent.js'
+import { mayLogInTo } from '../gates/policy.js'
+import type { Naming } from '../hosts/naming.js'
+import type { Policy } from '../policy/policy.js'
+import type { Arranger } from '../ring/ring-core.js'
 import type { Order } from './order.js'
 import type { Reason } from './order-rules.js'
-import type { Policy } from './policy/policy.js'
-import type { Arranger } from './ring-core.js'
 
 const WHY: Readonly<Record<Reason, string | null>> = {
   rule: 'its rule names the host',

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
-import type { HeldKey } from './gates/gate.js'
+import type { HeldKey } from '../gates/gate.js'
+import { writeWhole } from '../platform/write.js'
+import type { KeyRule } from '../policy/policy.js'
+import type { Caller } from '../who.js'
 import { readLearnt, writeLearnt } from './order-file.js'
 import { OrderMemory } from './order-memory.js'
 import { arrangeKeys, FIRST, type Reason } from './order-rules.js'
-import { writeWhole } from './platform/write.js'
-import type { KeyRule } from './policy/policy.js'
-import type { Caller } from './who.js'
 
 export interface OrderOptions {
   /** The file: in the folder for what survives a restart. */

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import { KeytoolError } from '@keytool/keygen'
-import { decodeMessage, encodeMessage, isTooLong } from './protocol/codec.js'
-import { FrameSplitter } from './protocol/frame.js'
-import { type Row, replies } from './protocol/messages.js'
+import { decodeMessage, encodeMessage, isTooLong } from '../protocol/codec.js'
+import { FrameSplitter } from '../protocol/frame.js'
+import { type Row, replies } from '../protocol/messages.js'
 
 /** What was asked for, as an error says it: `the agent refused to …`. */
 export interface Wish {

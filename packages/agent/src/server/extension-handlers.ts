@@ -1,8 +1,8 @@
 import { isKeytoolError } from '@keytool/keygen'
-import type { Agent } from './agent.js'
+import type { Agent } from '../agent.js'
+import { type ExtensionName, type Extensions, extensions } from '../protocol/extensions.js'
+import { reportOf } from '../reports.js'
 import { takePpk, takeSealed } from './offers.js'
-import { type ExtensionName, type Extensions, extensions } from './protocol/extensions.js'
-import { reportOf } from './reports.js'
 
 /** What answers an extension: absent where this agent does not have it. */
 type ExtensionHandlers = {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
+import type { Bound, Caller, Program } from '../who.js'
 import { type Learnt, MAX_HOSTS, MAX_KEYS } from './order-file.js'
-import type { Bound, Caller, Program } from './who.js'
 
 /** Hosts of whom it is known which keys did not get in. They are not kept in the file. */
 const MAX_TRIED = 256

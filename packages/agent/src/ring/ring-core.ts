@@ -1,15 +1,15 @@
-import type { Client, Identity } from './agent.js'
-import { Attempts } from './gates/attempts.js'
-import type { Gate, HeldKey, Use } from './gates/gate.js'
-import { createLock, type Lock } from './gates/lock.js'
+import type { Client, Identity } from '../agent.js'
+import { Attempts } from '../gates/attempts.js'
+import type { Gate, HeldKey, Use } from '../gates/gate.js'
+import { createLock, type Lock } from '../gates/lock.js'
+import type { OrderReport } from '../reports.js'
+import type { Terms } from '../terms.js'
+import type { UpstreamView } from '../upstream/upstream.js'
+import type { Caller } from '../who.js'
 import type { Held, Incoming } from './held.js'
 import { Jobs } from './jobs.js'
 import { type Clock, Keys } from './keys.js'
 import { Pace } from './pace.js'
-import type { OrderReport } from './reports.js'
-import type { Terms } from './terms.js'
-import type { UpstreamView } from './upstream.js'
-import type { Caller } from './who.js'
 
 /** Told of whatever was asked for and how it went, and of what keys do by themselves. */
 export interface Witness {

@@ -1,12 +1,12 @@
 import { isKeytoolError, Reader, Writer } from '@keytool/keygen'
-import { fingerprintOf, type Identity } from './agent.js'
+import { fingerprintOf, type Identity } from '../agent.js'
+import { readPlain } from '../platform/read.js'
+import type { KeyRule } from '../policy/policy.js'
+import { constraints } from '../protocol/constraints.js'
+import { SealedKey } from '../sealed.js'
+import type { Terms } from '../terms.js'
 import type { Held, Incoming } from './held.js'
-import { readPlain } from './platform/read.js'
-import type { KeyRule } from './policy/policy.js'
-import { constraints } from './protocol/constraints.js'
-import { SealedKey } from './sealed.js'
 import type { OpenSurvivor, SealedSurvivor, Survived } from './survivors.js'
-import type { Terms } from './terms.js'
 
 /** Far above any key's file. In bytes. */
 const MAX_KEY = 256 * 1024

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
-import type { Client } from './agent.js'
-import { Jobs } from './jobs.js'
-import { dialAgent, isPipe, isSamePlace } from './upstream/place.js'
-import type { Source, UpstreamConnection } from './upstream/source.js'
-import { type UpstreamView, View } from './upstream/view.js'
+import type { Client } from '../agent.js'
+import { Jobs } from '../ring/jobs.js'
+import { dialAgent, isPipe, isSamePlace } from './place.js'
+import type { Source, UpstreamConnection } from './source.js'
+import { type UpstreamView, View } from './view.js'
 
 export type { UpstreamConnection, UpstreamView }
 

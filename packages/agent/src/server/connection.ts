@@ -1,11 +1,11 @@
 import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
-import type { Agent, Client } from './agent.js'
+import type { Agent, Client } from '../agent.js'
+import { FrameSplitter } from '../protocol/frame.js'
+import type { Peer } from '../who.js'
 import type { Budget } from './budget.js'
 import { type Treatment, treatmentOf } from './handlers.js'
 import type { Holder, Holdings } from './holdings.js'
-import { FrameSplitter } from './protocol/frame.js'
-import type { Peer } from './who.js'
 
 export interface ConnectionLimits {
   /** Requests of one connection that may be without an answer. Those behind them stay unread. */

@@ -8,11 +8,10 @@ import {
   publicKeyOf,
   type SealedOffer,
   type SessionBind,
-} from './agent.js'
-import { Exchange, unreachable, type Wish } from './exchange.js'
-import { type ExtensionName, type Extensions, extensions } from './protocol/extensions.js'
-import type { KeyParts } from './protocol/fields.js'
-import { flagsOf } from './protocol/flags.js'
+} from '../agent.js'
+import { type ExtensionName, type Extensions, extensions } from '../protocol/extensions.js'
+import type { KeyParts } from '../protocol/fields.js'
+import { flagsOf } from '../protocol/flags.js'
 import {
   type Replies,
   type ReplyName,
@@ -20,7 +19,7 @@ import {
   type Requests,
   replies,
   requests,
-} from './protocol/messages.js'
+} from '../protocol/messages.js'
 import {
   areKeyReports,
   areOrderReports,
@@ -29,8 +28,9 @@ import {
   type OrderReport,
   readReport,
   type StatusReport,
-} from './reports.js'
-import type { Terms } from './terms.js'
+} from '../reports.js'
+import type { Terms } from '../terms.js'
+import { Exchange, unreachable, type Wish } from './exchange.js'
 
 export interface ConnectOptions {
   /**

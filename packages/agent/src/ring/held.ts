@@ -1,9 +1,9 @@
 import { KeytoolError, type PrivateKey, type Signature } from '@keytool/keygen'
-import type { Identity, KeyState } from './agent.js'
-import type { HeldKey } from './gates/gate.js'
-import { hashOfFlags } from './protocol/flags.js'
-import type { SealedKey } from './sealed.js'
-import { isLooser, type Terms } from './terms.js'
+import type { Identity, KeyState } from '../agent.js'
+import type { HeldKey } from '../gates/gate.js'
+import { hashOfFlags } from '../protocol/flags.js'
+import type { SealedKey } from '../sealed.js'
+import { isLooser, type Terms } from '../terms.js'
 
 /** What a key is made of when it comes. One of `open` and `sealed` is there. */
 export interface Incoming {

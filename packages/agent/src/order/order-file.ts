@@ -1,5 +1,5 @@
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
-import { readIfThere } from './platform/read.js'
+import { readIfThere } from '../platform/read.js'
 
 const VERSION = 1
 /** 1000 hosts with 4 keys each take a tenth of it. In bytes. */

@@ -1,5 +1,5 @@
 import { isPlain, KeytoolError, type PublicKey } from '@keytool/keygen'
-import type { Destination, Hop } from './terms.js'
+import type { Destination, Hop } from '../terms.js'
 
 /** A destination as people write it: `[user@]host`, or `host1>[user@]host2`. */
 export interface DestinationSpec {
