@@ -208,6 +208,34 @@ describe('nothing comes back', () => {
     await stop()
   })
 
+  test('of an agent that was locked: killing it does not unlock it', async () => {
+    await ok('add', '--sealed', sealed)
+    await until('the keys on disk', () => lstat(keysFile).catch(() => undefined))
+    const lockFile = join(home.path, 'lock')
+    await writeFile(lockFile, 'mellon\n')
+    await ok('lock', '--passphrase-file', lockFile)
+    await until('no file of it on disk', async () => !(await readFile(keysFile, 'utf8')).includes('"file"'))
+    process.kill(pid, 'SIGKILL')
+    await waitForEnd(pid)
+    expect(await startAgain()).toMatch(/keys that are lost: the sealed one$/m)
+    expect(await list()).toEqual([])
+    await stop()
+  })
+
+  test('but what was unlocked again', async () => {
+    await ok('add', '--sealed', sealed)
+    await until('the keys on disk', () => lstat(keysFile).catch(() => undefined))
+    const lockFile = join(home.path, 'lock')
+    await writeFile(lockFile, 'mellon\n')
+    await ok('lock', '--passphrase-file', lockFile)
+    await until('no file of it on disk', async () => !(await readFile(keysFile, 'utf8')).includes('"file"'))
+    await ok('unlock', '--passphrase-file', lockFile)
+    await until('its file on disk', async () => (await readFile(keysFile, 'utf8')).includes('"file"'))
+    await killWith('the sealed one')
+    expect(await startAgain()).toMatch(/keys held again, sealed: 1$/m)
+    await stop()
+  })
+
   const drops: Readonly<Record<string, () => Promise<unknown>>> = {
     'keytool remove --all': () => ok('remove', '--all'),
     'ssh-add -D': () => runOrThrow(peerPath('ssh-add'), ['-q', '-D'], { env }),

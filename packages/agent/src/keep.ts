@@ -20,7 +20,7 @@ import { watchSuspend } from './platform/suspend.js'
 import { completeTerms, type Policy, ruleOf } from './policy/policy.js'
 import { watchPolicy } from './policy/watch.js'
 import type { Incoming } from './ring/held.js'
-import { readLoginKey, revive, toSurvivor } from './ring/revive.js'
+import { nameSurvivor, readLoginKey, revive, toSurvivor } from './ring/revive.js'
 import { createRing, type Ring } from './ring/ring.js'
 import { createSurvivors } from './ring/survivors.js'
 import { type RunningAgent, runAgent } from './run.js'
@@ -133,7 +133,10 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
     unseal: (held, use) => unsealing.open(held, use).finally(collectKeys),
     offerPassphrase: (held, passphrase) => unsealing.offer(held, passphrase).finally(collectKeys),
     ...(upstream && { upstream: client => upstream.forCaller(client) }),
-    onChange: (keys, left) => survivors.save(keys.map(held => toSurvivor(held, left(held), Date.now()))),
+    onChange(keys, left, isLocked) {
+      const keep = isLocked ? nameSurvivor : toSurvivor
+      survivors.save(keys.map(held => keep(held, left(held), Date.now())))
+    },
     onForget: collectKeys,
     facts: () => ({
       version: options.version,

@@ -1,7 +1,7 @@
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import type { Prompts } from '../unlock/chain.js'
 import { askToSign, type HostNames, learnNames, nameKey } from '../wording.js'
-import type { Gate, HeldKey, Use } from './gate.js'
+import type { AskingGate, HeldKey, Use } from './gate.js'
 
 export interface ConfirmOptions {
   readonly prompts: Pick<Prompts, 'confirm'>
@@ -17,7 +17,7 @@ type SignUse = Extract<Use, { action: 'sign' }>
  * Asks the user before a key signs that is held so. No is what everything means that is not a yes: nobody to ask, no
  * answer, a window that was closed.
  */
-export function createConfirm({ prompts, names, mustConfirm = () => false }: ConfirmOptions): Gate {
+export function createConfirm({ prompts, names, mustConfirm = () => false }: ConfirmOptions): AskingGate {
   async function ask(use: SignUse): Promise<void> {
     const { by, key, signal = new AbortController().signal } = use
     const text = askToSign(use, await learnNames(use, names))
@@ -30,6 +30,7 @@ export function createConfirm({ prompts, names, mustConfirm = () => false }: Con
     if (!isAllowed) throw unconfirmed(key, { reason: 'the user said no' })
   }
   return {
+    asks: true,
     pass(use): void | Promise<void> {
       if (use.action !== 'sign') return
       if (use.key.terms.confirm || mustConfirm(use.key)) return ask(use)

@@ -1,7 +1,7 @@
 import { fingerprint, KeytoolError, type PublicKey, showForeign } from '@keytool/keygen'
 import type { Purpose } from '../purpose.js'
 import type { Binding, Bound } from '../who.js'
-import type { Gate, Use } from './gate.js'
+import type { QuickGate, Use } from './gate.js'
 import { hostOf, permitsStep, type Rules } from './session.js'
 
 export interface DestinationsOptions {
@@ -22,7 +22,7 @@ const LONGEST_NAME = 64
  * that is bound to a login gets no signature for a login of another session, with any key: prompts and the ledger would
  * name the host that it is bound to. An empty list of destinations permits nothing.
  */
-export function createDestinations(options: DestinationsOptions = {}): Gate {
+export function createDestinations(options: DestinationsOptions = {}): QuickGate {
   const { now = () => new Date() } = options
   const seconds = () => BigInt(Math.floor(now().getTime() / 1000))
   return {

@@ -4,10 +4,10 @@ import { promisify } from 'node:util'
 import { KeytoolError } from '@keytool/keygen'
 import type { Client } from '../agent.js'
 import { Attempts } from './attempts.js'
-import type { Gate } from './gate.js'
+import type { QuickGate } from './gate.js'
 
 /** The agent's lock: while it is shut nothing passes and no key is shown. */
-export interface Lock extends Gate {
+export interface Lock extends QuickGate {
   readonly locked: boolean
   /** Shuts at once; resolves when the passphrase is kept. Rejects with `refused` when it is shut or the passphrase is empty. */
   lock(passphrase: Buffer): Promise<void>

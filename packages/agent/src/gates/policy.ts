@@ -3,7 +3,7 @@ import { type KeyRule, type Policy, ruleOf } from '../policy/policy.js'
 import type { Purpose } from '../purpose.js'
 import { type Bound, type Caller, isForwarded, type Peer } from '../who.js'
 import { describeUse, nameHost, nameKey } from '../wording.js'
-import type { Gate, HeldKey, Use } from './gate.js'
+import type { HeldKey, QuickGate, Use } from './gate.js'
 
 export interface PolicyGateOptions {
   /** Asked at every use: it may change. */
@@ -37,7 +37,7 @@ const fromAfar: Readonly<
  * before it are only passed through, and a host that the agent is merely forwarded to is nobody's login. Who is bound to
  * no host sees such keys, as with OpenSSH's destinations, and can't use them.
  */
-export function createPolicyGate({ policy, names }: PolicyGateOptions): Gate {
+export function createPolicyGate({ policy, names }: PolicyGateOptions): QuickGate {
   const namesAt = (host: Bound, by: Caller) => (host.forwarding ? [] : names(host.hostKey, by))
 
   function findTrouble(use: Use): string | undefined {

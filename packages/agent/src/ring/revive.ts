@@ -16,16 +16,21 @@ const CRASHED = 'the agent before this one was killed or crashed'
 
 /** A key as it is kept for an agent that comes after a crash. */
 export function toSurvivor(held: Held, left: number | undefined, now: number): SealedSurvivor | OpenSurvivor {
-  const { identity, terms, sealed } = held
-  const name = {
-    fingerprint: fingerprintOf(identity),
-    comment: identity.comment,
-    ...(left !== undefined && { expires: now + left * 1000 }),
-  }
+  const { terms, sealed } = held
+  const name = nameSurvivor(held, left, now)
   if (!sealed) return name
   const writer = new Writer()
   constraints.write(writer, terms)
   return { ...name, file: sealed.bytes, terms: writer.done() }
+}
+
+/** A key that does not come back: of a locked agent none does, or killing it would unlock it. */
+export function nameSurvivor({ identity }: Held, left: number | undefined, now: number): OpenSurvivor {
+  return {
+    fingerprint: fingerprintOf(identity),
+    comment: identity.comment,
+    ...(left !== undefined && { expires: now + left * 1000 }),
+  }
 }
 
 /**

@@ -40,8 +40,8 @@ export interface RingOptions {
   readonly offerPassphrase?: (held: Held, passphrase: Buffer) => Promise<void>
   /** Another agent, as one client has it. */
   readonly upstream?: (client: Client) => UpstreamView
-  /** Called when the set of keys, or how they are held, has changed. */
-  readonly onChange?: (keys: readonly Held[], left: (held: Held) => number | undefined) => void
+  /** Called when the set of keys, how they are held, or the lock has changed. */
+  readonly onChange?: (keys: readonly Held[], left: (held: Held) => number | undefined, isLocked: boolean) => void
   /** Called when the ring has let go of an open key, which is to be gone from memory soon. */
   readonly onForget?: () => void
   /** Facts of the process for `status`. */
@@ -60,6 +60,8 @@ export interface RingCore {
   readonly lock: Lock
   /** The lock stands first. */
   readonly gates: readonly Gate[]
+  /** For locking and unlocking: the lock itself says what becomes of those. */
+  readonly gatesOfLock: readonly Gate[]
   readonly options: RingOptions
   /** Signatures that take long, in threads. */
   readonly signing: Jobs
@@ -80,14 +82,14 @@ export interface RingCore {
   sealAll(): number
   /** How often all were sealed: what was being opened meanwhile is sealed as well. */
   readonly seals: number
-  /** How a key is held has changed. */
+  /** How a key is held, or the lock, has changed. */
   changed(): void
 }
 
 export function createCore(options: RingOptions): RingCore {
   const { lock = createLock(), gates = [], witness, onChange, onForget } = options
   let seals = 0
-  const changed = () => onChange?.(keys.all(), held => keys.left(held))
+  const changed = () => onChange?.(keys.all(), held => keys.left(held), lock.locked)
   const keys = new Keys((held, what) => {
     witness?.passed(held, what)
     onForget?.()
@@ -97,6 +99,7 @@ export function createCore(options: RingOptions): RingCore {
     keys,
     lock,
     gates: [lock, ...gates],
+    gatesOfLock: gates,
     options,
     signing: new Jobs(THREADS),
     pace: new Pace(),

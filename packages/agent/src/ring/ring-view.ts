@@ -155,11 +155,15 @@ export class RingView implements Agent {
     await this.#attempt({ ...this.#use(), action: 'lock' }, async () => {
       await this.#core.lock.lock(passphrase)
       this.#core.sealAll()
+      this.#core.changed()
     })
   }
 
   async unlock(passphrase: Buffer): Promise<void> {
-    await this.#attempt({ ...this.#use(), action: 'unlock' }, () => this.#core.lock.unlock(passphrase, this.#client))
+    await this.#attempt({ ...this.#use(), action: 'unlock' }, async () => {
+      await this.#core.lock.unlock(passphrase, this.#client)
+      this.#core.changed()
+    })
   }
 
   /** Goes on while the agent is locked: a connection that binds late would be taken for one that does not. */
@@ -277,10 +281,10 @@ export class RingView implements Agent {
     }
   }
 
-  /** What was locked or removed while somebody waited is locked, and gone. */
+  /** What was locked, removed or ruled out while somebody waited is locked, gone and refused. */
   #checkStill(use: Use): void {
     if ('key' in use && use.key instanceof Held && !this.#core.keys.holds(use.key)) throw notHeld()
-    if (use.action !== 'lock' && use.action !== 'unlock') this.#core.lock.pass(use)
+    for (const gate of this.#gatesOf(use)) if (!gate.asks) gate.pass(use)
   }
 
   #find(blob: Buffer): Held {
@@ -329,13 +333,16 @@ export class RingView implements Agent {
 
   /** Returns nothing when no gate had to wait. */
   #pass(use: Use): void | Promise<void> {
-    const { gates } = this.#core
-    // The lock itself says what becomes of these two.
-    const start = use.action === 'lock' || use.action === 'unlock' ? 1 : 0
-    for (let index = start; index < gates.length; index++) {
+    const gates = this.#gatesOf(use)
+    for (let index = 0; index < gates.length; index++) {
       const wait = gates[index]?.pass(use)
       if (wait) return passRest(wait, gates.slice(index + 1), use)
     }
+  }
+
+  #gatesOf({ action }: Use): readonly Gate[] {
+    const { gates, gatesOfLock } = this.#core
+    return action === 'lock' || action === 'unlock' ? gatesOfLock : gates
   }
 }
 
