@@ -11,13 +11,22 @@ const shared = {
   },
 }
 
+const EXHAUSTIVE = '\\.exhaustive\\.test\\.ts$'
+
 export default {
   // The two cores are shared with the peers the tests start.
   maxWorkers: 2,
   reporters: ['default', '<rootDir>/scripts/closing-line.mjs'],
   projects: [
-    // What needs no other program: part of `npm run check`.
-    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/packages/*/test/**/*.test.ts'] },
+    // What needs no other program, and is quick: part of `npm run check`.
+    {
+      ...shared,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/packages/*/test/**/*.test.ts'],
+      testPathIgnorePatterns: [EXHAUSTIVE],
+    },
+    // What takes its time: fuzzing, every bit turned, floods, large inputs.
+    { ...shared, displayName: 'exhaustive', testRegex: [`/packages/[^/]+/test/.*${EXHAUSTIVE}`] },
     // The whole program, and the libraries against real peers.
     { ...shared, displayName: 'whole', testMatch: ['<rootDir>/test/**/*.test.ts'] },
   ],

@@ -3,7 +3,7 @@ import type { Parts, PublicAlgorithm } from '../src/algorithms/algorithm.js'
 import { algorithms, publicAlgorithms } from '../src/algorithms/table.js'
 import { contains, type DebianList } from '../src/check/debian.js'
 import { hasClosePrimes, hasSmallFactor } from '../src/check/factors.js'
-import { checkPrimes, passesMillerRabin } from '../src/check/prime.js'
+import { checkPrimes } from '../src/check/prime.js'
 import { hasRocaFingerprint } from '../src/check/roca.js'
 import { hasSmallOrder } from '../src/check/small-order.js'
 import { findWeaknesses, type Weakness } from '../src/check/weakness.js'
@@ -40,10 +40,6 @@ async function codesOf(key: PublicKey): Promise<string[]> {
 function randomModulus(bits: number): bigint {
   return toBigInt(randomBytes(bits / 8)) | (1n << BigInt(bits - 1)) | 1n
 }
-
-/** Primes enough that their pairs are thousands of moduli. */
-const primes = Array.from({ length: 90 }, () => primeOf(512))
-const moduli = primes.flatMap((p, i) => primes.slice(i + 1).map(q => p * q))
 
 describe('what is found', () => {
   test.each(algorithms.filter(algorithm => algorithm.generate).map(({ type }) => type))(
@@ -225,11 +221,6 @@ describe('ROCA', () => {
     if (bits > 256) expect(await codesOf(rsaKey(p * q))).toContain('roca')
   })
 
-  test('thousands of other moduli are not', () => {
-    expect(moduli).toHaveLength(4005)
-    expect(moduli.filter(hasRocaFingerprint)).toEqual([])
-  })
-
   test('numbers that are a power of 65537 modulo each prime, but not the same power, are not', () => {
     // By the Chinese remainder theorem: 1 modulo all primes but the last, 65537^1 there.
     const m = withPrimesUpTo(167)
@@ -252,18 +243,6 @@ describe('factors', () => {
     expect(hasClosePrimes(p * (p + (1n << 515n)))).toBe(true)
     expect(hasClosePrimes(p * (p + (1n << 530n)))).toBe(false)
     expect(await codesOf(rsaKey(p * next))).toEqual(['close-primes'])
-  })
-
-  test('of thousands of moduli none is found', () => {
-    expect(moduli.filter(hasClosePrimes)).toEqual([])
-    expect(moduli.slice(0, 500).filter(hasSmallFactor)).toEqual([])
-  })
-
-  test.each([3n, 17n, 257n, 65521n, 65537n])('a factor of %s is found', async factor => {
-    const other = primeOf(2048 - factor.toString(2).length + 1)
-    expect(hasSmallFactor(factor * other)).toBe(true)
-    expect(hasSmallFactor(other)).toBe(false)
-    expect(await codesOf(rsaKey(factor * other))).toContain('small-factor')
   })
 
   test('a factor of 65539 is the first that is not', () => {
@@ -353,34 +332,6 @@ describe('primes of a private key', () => {
       expect.objectContaining({ code: 'unsupported' }),
     )
     expect(performance.now() - start).toBeLessThan(200)
-  })
-
-  test('large ones leave the event loop its turns, and are checked once', async () => {
-    const mersenne = (n: bigint) => toBytes((1n << n) - 1n)
-    let turns = 0
-    const timer = setInterval(() => turns++, 5)
-    const start = performance.now()
-    await checkPrimes(mersenne(4253n), Buffer.of(3))
-    clearInterval(timer)
-    const first = performance.now() - start
-    expect(turns).toBeGreaterThan(10)
-    await checkPrimes(Buffer.of(3), mersenne(4253n))
-    expect(performance.now() - start - first).toBeLessThan(first / 4)
-    await expect(checkPrimes(Buffer.of(3), mersenne(4421n))).rejects.toEqual(damaged(/q is no prime$/))
-  }, 30_000)
-
-  test('the test for large ones agrees with a sieve, and is not fooled by known pseudoprimes', async () => {
-    const composite = new Set<number>()
-    for (let n = 2; n < 3000; n++) {
-      if (!composite.has(n)) for (let m = n * n; m < 3000; m += n) composite.add(m)
-      expect(await passesMillerRabin(BigInt(n), 32)).toBe(!composite.has(n))
-    }
-    expect(await passesMillerRabin(0n, 32)).toBe(false)
-    expect(await passesMillerRabin(1n, 32)).toBe(false)
-    // Strong pseudoprimes to the first 4, 9 and 12 primes.
-    for (const n of [3215031751n, 3825123056546413051n, 318665857834031151167461n]) {
-      expect(await passesMillerRabin(n, 32)).toBe(false)
-    }
   })
 })
 
