@@ -50,9 +50,17 @@ export async function evaluate(lines: string): Promise<{ socket: string; pid: nu
   return { socket, pid: Number(pid) }
 }
 
+/** What has told that it could not start, or was told to end, may take a moment to be gone. In milliseconds. */
+const END_LIMIT = 3_000
+
 /** Throws when a process with this home still runs, or anything lies in the agent's folder. */
 export async function expectNothingLeft(home: Home): Promise<void> {
-  const running = await findProcesses(home)
+  const end = Date.now() + END_LIMIT
+  let running = await findProcesses(home)
+  while (running.length > 0 && Date.now() < end) {
+    await sleep(20)
+    running = await findProcesses(home)
+  }
   if (running.length > 0) throw new Error(`still running: ${JSON.stringify(running)}`)
   const files = await readdir(join(home.runtime, 'keytool')).catch(() => [])
   if (files.length > 0) throw new Error(`left in the agent's folder: ${files.join(' ')}`)

@@ -307,6 +307,13 @@ describe('what is written', () => {
     await sshAdd('-q', file('work'))
     expect(await signsData('work')).toBe(true)
     expect(await isThere('ledger')).toBe(false)
+    // Written a little later; what a refusal leaves alone is compared with what was there.
+    await until('the keys on disk', () =>
+      access(join(home.runtime, 'keytool', 'agent.keys')).then(
+        () => true,
+        () => false,
+      ),
+    )
     await expectRefused({ ...home, env: env() }, ['log'], { status: 3, code: 'not-found' })
     await writePolicy({ ledger: true })
     await until('the ledger', () => isThere('ledger'))

@@ -12,8 +12,8 @@ const bare: Environment = {
   LANG: 'C.UTF-8',
 }
 
-/** For a program that needs no home: one that looks for it all the same finds nothing. */
-export const homeless: Environment = { ...bare, HOME: '/nonexistent', XDG_RUNTIME_DIR: '/nonexistent' }
+/** For a program that needs no home: one that looks for it all the same finds nothing, and can make nothing there. */
+export const homeless: Environment = { ...bare, HOME: '/dev/null/home', XDG_RUNTIME_DIR: '/dev/null/run' }
 
 export interface Home extends Folder {
   /** `~/.ssh`, 0700, empty. */

@@ -36,6 +36,8 @@ describe('the digest can not be hidden', () => {
         randomBytes(16).copy(spoiled, block)
         const next = block + 16 + (bit >> 3)
         spoiled[next] = (spoiled[next] ?? 0) ^ (1 << (bit & 7))
+        // Of the last block one byte may be in the file: the noise may be what was there.
+        fc.pre(!spoiled.subarray(0, length).equals(plain.subarray(0, length)))
         await expect(read(await encrypted(spoiled.subarray(0, length)))).rejects.toMatchObject({
           code: expect.stringMatching(/^(damaged|secret-wrong|unsupported)$/),
         })
