@@ -12,6 +12,7 @@ export {
 } from './agent.js'
 export { type AgentClient, type ConnectOptions, connectAgent } from './client/client.js'
 export { type FoundAgent, findAgent } from './client/find.js'
+export { type KnownAgent, knownAgentAt } from './client/known-agents.js'
 export type { Gate, Use } from './gates/gate.js'
 export { createLock, type Lock, type LockOptions } from './gates/lock.js'
 export {

@@ -108,7 +108,8 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
     path: survivorsBeside(options),
     onTrouble: trouble => troubles.set('survivors', trouble),
   })
-  const upstream = openUpstream(options.upstream ?? policy().upstream)
+  const behind = options.upstream ?? policy().upstream
+  const upstream = openUpstream(behind)
   let ledger: Ledger | undefined
   let news: readonly string[] = []
   /** Files of keys that were added because the policy says so: one that was removed since does not come back by itself. */
@@ -145,6 +146,7 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
       socket,
       protection,
       ledger: ledger?.head ?? null,
+      upstream: behind ?? null,
       troubles: troubles.list(ledger?.trouble),
     }),
   })

@@ -15,6 +15,7 @@ import {
   settingsOf,
   styleOf,
 } from './options.js'
+import { findOther, nameOther, upstreamWords } from './other.js'
 
 /** How long a start may take on a busy machine, in milliseconds. */
 const START_LIMIT = 15_000
@@ -30,6 +31,7 @@ export async function startInBackground(options: AgentOptions, context: Context)
     say.note(`an agent runs already, and goes on as it was started: ${name} agent stop ends it`)
   }
   const agent = running ?? (await start(place, settings, context))
+  if (!running && settings.upstream === undefined) await tellOfOther(agent, context)
   const { socket } = agent
   if (agent.pid === undefined) {
     say.note(`another program's agent answers at ${say.path(socket)}`)
@@ -37,6 +39,15 @@ export async function startInBackground(options: AgentOptions, context: Context)
   say.script(shellLines(styleOf(options, context), socket, agent.pid))
   say.facts({ socket, pid: agent.pid ?? null })
   return 0
+}
+
+/** Once, when ours comes into being: whoever replaces an agent may not know that there was one. */
+async function tellOfOther({ socket }: FoundAgent, context: Context): Promise<void> {
+  const { say, name } = context
+  const other = await findOther(context, socket)
+  const words = other && upstreamWords(other, `${name} agent`, context)
+  if (words)
+    say.note(`SSH_AUTH_SOCK named ${nameOther(other)}; its keys can be served here, too: ${name} agent stop; ${words}`)
 }
 
 async function start(place: AgentPlace | undefined, settings: AgentSettings, context: Context): Promise<FoundAgent> {

@@ -3,6 +3,7 @@ import { isKeytoolError, showForeign } from '@keytool/keygen'
 import type { Context } from '../../context.js'
 import { columns, count } from '../../text.js'
 import { type AgentOptions, lookFor, placeOf, styleOf } from './options.js'
+import { findOther, nameOther, type OtherAgent, upstreamWords } from './other.js'
 
 /** Whether the agent runs, and whether this shell asks it. Running or not, the answer is a success. */
 export async function showStatus(options: AgentOptions, context: Context): Promise<number> {
@@ -19,11 +20,13 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
   const facts = found ? await askAgent(socket) : undefined
   const shell = env['SSH_AUTH_SOCK']
   const ours = shell === socket
+  const startWords = `${name} agent${place.named ? ` -a ${say.word(socket)}` : ''}`
   const fix = ours
     ? null
     : found
       ? shellLines(styleOf(options, context), socket, undefined).trimEnd()
-      : `eval "$(${name} agent${place.named ? ` -a ${say.word(socket)}` : ''})"`
+      : `eval "$(${startWords})"`
+  const other = await findOther(context, socket)
   const rows = found
     ? [
         ['running', `pid ${found.pid ?? 'unknown'}${found.since ? `, since ${shortTime(found.since)}` : ''}`],
@@ -37,13 +40,15 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
       ]
   for (const row of columns([
     ...rows,
-    ['this shell', ours ? 'asks it' : shell ? `asks ${say.path(shell)}` : 'asks no agent'],
+    ['this shell', ours ? 'asks it' : other ? describeOther(other, context) : 'asks no agent'],
   ])) {
     say.line(row)
   }
   const troubles = troublesOf(facts?.status)
   for (const each of troubles) say.note(say.path(showForeign(each)))
   if (fix) say.line(`to have this shell ask it: ${fix}`)
+  const merge = other && !isBehind(facts?.status, other) ? upstreamWords(other, startWords, context) : undefined
+  if (merge) say.line(`to have the keys of both in one: ${found ? `${name} agent stop; ` : ''}${merge}`)
   say.facts({
     running: found !== undefined,
     ...(trouble !== undefined && { trouble }),
@@ -57,9 +62,20 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
     ...(facts?.status && { protection: facts.status['protection'], troubles }),
     keychain: 'unknown',
     login: 'none',
-    shell: { ours, SSH_AUTH_SOCK: shell ?? null, fix },
+    shell: { ours, SSH_AUTH_SOCK: shell ?? null, agent: other?.known?.name ?? null, fix },
   })
   return 0
+}
+
+function describeOther(other: OtherAgent, { say }: Context): string {
+  const { socket, keys } = other
+  const what = keys === undefined ? 'nobody answers' : count(keys, 'key')
+  return `asks ${nameOther(other)} at ${say.path(socket)} (${what})`
+}
+
+/** Whether its keys are served already. */
+function isBehind(status: StatusReport | undefined, { socket }: OtherAgent): boolean {
+  return status?.['upstream'] === socket
 }
 
 interface AgentFacts {
