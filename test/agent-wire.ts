@@ -62,7 +62,8 @@ export interface RawClient {
   destroy(): void
 }
 
-const PATIENCE_MS = 3000
+/** Far above what a machine at work needs. */
+const PATIENCE_MS = 20_000
 
 /** A connection to an agent on which anything can be said. */
 export async function connectRaw(path: string): Promise<RawClient> {
