@@ -1,5 +1,6 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isRunning } from '../src/platform/running.js'
 import { type AskpassOptions, createAskpass } from '../src/unlock/askpass.js'
 import { makeTemporary } from './support.js'
 
@@ -23,15 +24,6 @@ async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
     await new Promise(resolve => setTimeout(resolve, 10))
   }
   throw new Error('it never became so')
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 describe('a passphrase', () => {

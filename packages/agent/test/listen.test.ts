@@ -143,26 +143,6 @@ test('a live listener of another program is not replaced either', async () => {
   await expectServed(path)
 })
 
-test.each([false, true])(
-  'of many that start at the same instant exactly one listens (stale socket: %s)',
-  async stale => {
-    for (let round = 0; round < 5; round++) {
-      const folder = await makeTemporary()
-      const path = join(folder, 's')
-      if (stale) await leaveStaleSocket(path)
-      let announced = 0
-      const announce = async () => void announced++
-      const starts = await Promise.allSettled(Array.from({ length: 12 }, () => open(path, { announce })))
-      const failures = starts.flatMap(start => (start.status === 'rejected' ? [start.reason] : []))
-      expect(failures).toHaveLength(11)
-      expect(failures.map(({ code }) => code)).toEqual(new Array(11).fill('exists'))
-      expect(announced).toBe(1)
-      await expectServed(path)
-      expect(await readdir(folder)).toEqual(['s'])
-    }
-  },
-)
-
 test('a start lock whose holder died is taken over', async () => {
   const folder = await makeTemporary()
   const lock = startLockOf(join(folder, 's'))

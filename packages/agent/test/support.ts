@@ -13,7 +13,16 @@ export function later(cleanup: () => unknown): void {
 }
 
 afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+  const troubles: unknown[] = []
+  // One that fails keeps no other from its work: a program that is left would keep jest waiting.
+  for (const cleanup of cleanups.splice(0).reverse()) {
+    try {
+      await cleanup()
+    } catch (error) {
+      troubles.push(error)
+    }
+  }
+  if (troubles.length > 0) throw troubles[0]
 })
 
 /** A fresh 0700 folder that goes away after the test. */

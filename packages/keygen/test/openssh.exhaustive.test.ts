@@ -5,6 +5,7 @@ import { sampleKey } from './sample-keys.js'
 
 const passphrase = Buffer.from('pässwörd 密')
 const sealed = { passphrase, rounds: 1 }
+
 describe.each(ciphers.map(({ name }) => name))('%s, one bit turned', cipher => {
   test('anywhere in the file: refused', async () => {
     const key = await sampleKey('ed25519')

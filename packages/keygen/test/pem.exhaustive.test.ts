@@ -20,6 +20,18 @@ beforeAll(async () => {
 const read = (bytes: Buffer) => pem.read(bytes, { passphrase })
 
 describe.each(types)('%s', type => {
+  test('a wrong passphrase is wrong', async () => {
+    const bytes = await pem.write(keyOf(type), { passphrase })
+    // Of 256 wrong ones, one ends in what looks like padding: then it is the beginning that is nonsense.
+    for (let i = 0; i < 300; i++) {
+      await expect(pem.read(bytes, { passphrase: Buffer.from(`no ${i}`) })).rejects.toMatchObject({
+        code: 'secret-wrong',
+        message: 'wrong passphrase',
+        reason: 'or the file was altered',
+      })
+    }
+  })
+
   test('any bit turned in an encrypted file is seen', async () => {
     expect(await flipEveryBit(await pem.write(keyOf(type), { passphrase }), read)).toEqual([])
   })

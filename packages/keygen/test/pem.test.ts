@@ -48,18 +48,6 @@ describe.each(types)('%s', type => {
     expect(opened).toBe((await pkcs8.write(keyOf(type))).toString())
   })
 
-  test('a wrong passphrase is wrong', async () => {
-    const bytes = await pem.write(keyOf(type), { passphrase })
-    // Of 256 wrong ones, one ends in what looks like padding: then it is the beginning that is nonsense.
-    for (let i = 0; i < 300; i++) {
-      await expect(pem.read(bytes, { passphrase: Buffer.from(`no ${i}`) })).rejects.toMatchObject({
-        code: 'secret-wrong',
-        message: 'wrong passphrase',
-        reason: 'or the file was altered',
-      })
-    }
-  })
-
   test('cut anywhere, it is damaged, with the offset', async () => {
     for (const bytes of [await pem.write(keyOf(type), { passphrase }), await pem.write(keyOf(type))]) {
       for (let cut = 0; cut < bytes.length - 1; cut += 9) {

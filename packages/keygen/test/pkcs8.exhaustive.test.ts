@@ -24,6 +24,20 @@ beforeAll(async () => {
 
 const read = (bytes: Buffer) => pkcs8.read(bytes, { passphrase })
 
+describe.each(types)('%s', type => {
+  test('a wrong passphrase is wrong', async () => {
+    const bytes = await pkcs8.write(keyOf(type), cheap)
+    // Of 256 wrong ones, one ends in what looks like padding: then it is the beginning that is nonsense.
+    for (let i = 0; i < 300; i++) {
+      const wrong = Buffer.from(`no ${i}`)
+      await expect(pkcs8.read(bytes, { passphrase: wrong })).rejects.toMatchObject({
+        code: 'secret-wrong',
+        message: 'wrong passphrase',
+      })
+    }
+  })
+})
+
 /** What a bit turned in the ciphertext of CBC does to the plain text: this block becomes noise, the next one loses a bit. */
 describe('the digest can not be hidden', () => {
   test.each(['ed25519', 'ed448', 'dsa'])('in a file of %s', async type => {

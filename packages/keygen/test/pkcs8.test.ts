@@ -54,18 +54,6 @@ describe.each(types)('%s', type => {
     await expect(pkcs8.read(bytes)).rejects.toMatchObject({ code: 'secret-needed' })
   })
 
-  test('a wrong passphrase is wrong', async () => {
-    const bytes = await pkcs8.write(keyOf(type), cheap)
-    // Of 256 wrong ones, one ends in what looks like padding: then it is the beginning that is nonsense.
-    for (let i = 0; i < 300; i++) {
-      const wrong = Buffer.from(`no ${i}`)
-      await expect(pkcs8.read(bytes, { passphrase: wrong })).rejects.toMatchObject({
-        code: 'secret-wrong',
-        message: 'wrong passphrase',
-      })
-    }
-  })
-
   test('OpenSSL opens it, and we what OpenSSL writes', async () => {
     const pem = (await pkcs8.write(keyOf(type), cheap)).toString()
     const key = createPrivateKey({ key: pem, passphrase })

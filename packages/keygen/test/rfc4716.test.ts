@@ -79,28 +79,6 @@ test('without a comment there is no header', () => {
   expect(rfc4716.write(key).toString()).not.toContain(': ')
 })
 
-test('any comment comes back as it was; no line is too long, no character torn', async () => {
-  const parts = ['a', ' ', '"', '\\', ': ', 'ä', '鍵', '😀', '----', ' END ', '\t', 'long'.repeat(10)]
-  const text = fc.string({ unit: fc.constantFrom(...parts), maxLength: 60 })
-  await fc.assert(
-    fc.asyncProperty(text, async comment => {
-      fc.pre(Buffer.byteLength(JSON.stringify(comment)) <= 1024)
-      const bytes = rfc4716.write(key.withComment(comment))
-      expect(await commentOf(bytes)).toBe(comment)
-      const lines = bytes.toString().split('\n')
-      for (const line of lines) {
-        expect(Buffer.byteLength(line)).toBeLessThanOrEqual(72)
-        expect(line).not.toContain('\ufffd')
-      }
-      // What would mislead ssh-keygen: see the writer.
-      const others = lines.slice(2, lines.indexOf(BASE64))
-      for (const line of others) expect(line).not.toMatch(/: |^----/)
-      expect(lines[1]).not.toContain(' END ')
-    }),
-    { numRuns: 1000 },
-  )
-})
-
 test('a comment longer than RFC 4716 allows is refused', () => {
   expect(rfc4716.write(key.withComment('x'.repeat(1022))).length).toBeGreaterThan(1022)
   for (const comment of ['x'.repeat(1023), 'a\nb']) {
@@ -114,20 +92,6 @@ describe('a file that was altered', () => {
       const error = await rfc4716.read(Buffer.from(FILE).subarray(0, cut)).catch(error => error)
       expect(error).toMatchObject({ name: 'KeytoolError', code: 'damaged' })
       expect(error.offset).toBeLessThanOrEqual(cut)
-    }
-  })
-
-  test('any bit turned: refused, or a key that can be one', async () => {
-    for (let at = 0; at < FILE.length; at++) {
-      for (let bit = 0; bit < 8; bit++) {
-        const flipped = Buffer.from(FILE)
-        flipped[at] = (flipped[at] ?? 0) ^ (1 << bit)
-        const [back] = await rfc4716.read(flipped).catch(error => {
-          expect(error).toMatchObject({ name: 'KeytoolError' })
-          return []
-        })
-        if (back) expect(back.algorithm.name).toBe('ssh-ed25519')
-      }
     }
   })
 

@@ -1,6 +1,16 @@
+import { sshcom } from '../src/formats/sshcom/sshcom.js'
 import { LINE, lineOf, outcome, PLAIN, passphrase, SEALED } from './sshcom-files.js'
 
 describe('a file that was altered', () => {
+  test('cut anywhere, it is damaged, with the offset', async () => {
+    // The very last newline carries nothing.
+    for (let cut = 0; cut < Buffer.byteLength(SEALED) - 1; cut++) {
+      const error = await sshcom.read(Buffer.from(SEALED).subarray(0, cut), { passphrase }).catch(error => error)
+      expect(error).toMatchObject({ code: 'damaged' })
+      expect(error.offset).toBeLessThanOrEqual(cut)
+    }
+  })
+
   test.each([
     ['encrypted', SEALED, passphrase],
     ['in the clear', PLAIN, undefined],

@@ -1,0 +1,11 @@
+/** `puttygen -t rsa1 -b 1024 -C 'häna rsa1' -o s1`, PuTTY 0.78, in base64. */
+export const PLAIN = Buffer.from(
+  'U1NIIFBSSVZBVEUgS0VZIEZJTEUgRk9STUFUIDEuMQoAAAAAAAAAAAQABACjHuKukfXs/NEOtlUc9SPfX+Ycq2UPW+Fi/W1CG/e1YaYaLwWrqH3mZi5cjUaW2MlUQrV3dFqtOV4wOmqyxphXIv0pHVWzH0hcl4MgI+xDn/Kr9jnxhOGY1NnVCnrJDahnKEmQ+oCmuTzK/xc5A9PtlG6NduUqloZ5SrU/ExnBTwARAQABAAAACmjDpG5hIHJzYTHVl9WXA/4r59xL8K2pJEOBGkK+kJ0fOsjNXrTM9YYtBtmpua1q/OWglpeIJMn+gfJopv4hDCjkrS/6/y6JAbAAezjM9fd6zG/BF9a+DjJHJvIgxKKgBX54aHzc9yWhrp/x6Oq79++SCuLsh7rGC+28laxwheMwBe9kb7y4YIfcE7JeIigaAQH5Acb3E70h6HiFSfMPvg+Tk7RwJsnBdEFDI4lZyj/0/MI2NrmuGcOSN607zOimXWKYtSYJtHBqUh+dKCtMrfC8/wIApld3aVZrg9TfbJXaN7jGxz6dEvXKsyapSgF3Eaq9URK3wBi+7wMCe7hdy59DXCu6+9vVz0tdI1Unhk0fJ9Tu4QIA+wr4EMNnHVyn3+hmrkVMqdIoj5kOunj6oEzOsTpShM4ycq8Hh0NkScTav+84YOX+N/yQ49b8Ry/5tkPf/5ymLwAAAAA=',
+  'base64',
+)
+
+/** `puttygen -t rsa1 -b 1024 -C 'rsa1 sealed' --new-passphrase FILE -o s1e`. */
+export const SEALED = Buffer.from(
+  'U1NIIFBSSVZBVEUgS0VZIEZJTEUgRk9STUFUIDEuMQoAAwAAAAAAAAQABADacXyw1gRV/OLbzvQvgiDERDSraNVOxb7jqsRDerrfcfjtEJqCSnCGbPlmuj3M5aGVhHHJ9S1ZBn2+AtqRpDQg0VoDV8bGzozZa+ibJkP9vSkQXzrSy0M69WwkXZ6ajhKiI4/yOkV3nKVZpe8cuhJub8nyLfAamY0eSrNngg2RCQARAQABAAAAC3JzYTEgc2VhbGVknHSzzGbRCMecCAnxu8bT1WChWjNEfPW68jaYu5IzaCoDzkrKTMMuAGrX+Pj8dyVPnHom09MnJBNCE3suHbB10UAE61TPxepnilv616mrbxpQfuR3lZLuGdavNY97Wss2RXn/9cu9SDPs9b+2966nttJThNz6bx5QhexkyscWCnET2S1myIbGfvJlyq+OKqgUC2uTNX7gSn5sDlem3hK3ImnRbLLxg5ejCGke+Z2w/9vs8Rvvckj75CWPNlunp9ymfAIgzHhW/Mt5bE6U+XgcXas9GiSW/h+EbQJbT6HSV+My6IRMDJD6w2HVgCNU6+4zPtibh36a6eBGlm17Ijg4/YXrFouurzudA6U8om+szR/BwVVYJSDmtidpKXMasBNCeK8N4J5GvrmKibd/m3suPYnZfwt2PsTDn9dfpsJJ8RH3wj8QJZd1Gikmb0p4rSIX',
+  'base64',
+)

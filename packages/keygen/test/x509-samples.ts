@@ -1,0 +1,30 @@
+/** `openssl req -x509 -newkey ed25519 -nodes -subj '/C=DE/O=Ex/CN=häna läptop' -utf8`, OpenSSL 3.0. */
+export const ED25519 = `-----BEGIN CERTIFICATE-----
+MIIBeTCCASugAwIBAgIUefxTvKcoHHORHbJklLsFxDkg7m8wBQYDK2VwMDIxCzAJ
+BgNVBAYTAkRFMQswCQYDVQQKDAJFeDEWMBQGA1UEAwwNaMOkbmEgbMOkcHRvcDAe
+Fw0yNjExMjUwMTE2NDBaFw0zNjExMjIwMTE2NDBaMDIxCzAJBgNVBAYTAkRFMQsw
+CQYDVQQKDAJFeDEWMBQGA1UEAwwNaMOkbmEgbMOkcHRvcDAqMAUGAytlcAMhANi2
+MMcwFsGNZVe88V/FlxlfFsMCrCM4mheOD8noLvt1o1MwUTAdBgNVHQ4EFgQUvoqt
+BFFq/BlOcT6HVEPa4+Mzib0wHwYDVR0jBBgwFoAUvoqtBFFq/BlOcT6HVEPa4+Mz
+ib0wDwYDVR0TAQH/BAUwAwEB/zAFBgMrZXADQQDKOQuUxSj/L+TXXf5kS9b4QLre
+9afz8e7+kDJpKNTG0+Tpus65heG7gIFaz9rdniJJbn52D8j4K8+xaR7fnPMF
+-----END CERTIFICATE-----
+`
+
+/** `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=web1.example.com`. */
+export const P256 = `-----BEGIN CERTIFICATE-----
+MIIBizCCATGgAwIBAgIUIdCvQpCfiKvrcfqYkladDc8EDHMwCgYIKoZIzj0EAwIw
+GzEZMBcGA1UEAwwQd2ViMS5leGFtcGxlLmNvbTAeFw0yNjExMjUwMTE2NDBaFw0z
+NjExMjIwMTE2NDBaMBsxGTAXBgNVBAMMEHdlYjEuZXhhbXBsZS5jb20wWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAAS/9y+B47T6nsL+FbVflTQR1nS16hDJIwDVUsw3
+9mkvD/OKx6jrSsyag33W8z6Ga1QgzssZo1UxJjhhnikuQN8wo1MwUTAdBgNVHQ4E
+FgQUylYEFEvPQ+CVlaqhZJYz1sNmCpowHwYDVR0jBBgwFoAUylYEFEvPQ+CVlaqh
+ZJYz1sNmCpowDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiAF2ujm
+vvTduEAb1XfouFPoJKv8xNxPhanZYhuRuafGNgIhAJ1fO0arFQyM6bG6WSDzoGqM
+k+myZiTC+rD4V5MoEipH
+-----END CERTIFICATE-----
+`
+
+/** `ssh-keygen -i -m PKCS8` of its `openssl x509 -pubkey`. */
+export const P256_LINE =
+  'ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBL/3L4HjtPqewv4VtV+VNBHWdLXqEMkjANVSzDf2aS8P84rHqOtKzJqDfdbzPoZrVCDOyxmjVTEmOGGeKS5A3zA='
