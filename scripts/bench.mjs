@@ -8,6 +8,7 @@ import { makeWorld } from './bench/world.mjs'
 const groups = {
   'start-up': () => import('./bench/start-up.mjs'),
   agent: () => import('./bench/agent.mjs'),
+  login: () => import('./bench/login.mjs'),
   bcrypt: () => import('./bench/bcrypt.mjs'),
   keygen: () => import('./bench/keygen.mjs'),
   convert: () => import('./bench/convert.mjs'),

@@ -1,5 +1,6 @@
-// Bundles the command line program: our code in two CommonJS files, which start fastest (one for the commands that work
-// on files alone, one for those that talk to the agent or to servers), and each heavy library in a file of its own beside
+// Bundles the command line program: our code in three CommonJS files, which start fastest (one for the commands that work
+// on files alone, one for those that talk to the agent or to servers, one for the child that talks to the system's
+// keychain), and each heavy library in a file of its own beside
 // them, loaded by the commands that need it. Types are checked by `tsc -b`, which runs before.
 import { chmod, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
@@ -28,7 +29,7 @@ const heavy = {
 /** Parts of ours in packages/keygen/src/check that are files of their own, too: some hundred KB that few commands look at. */
 const apart = ['debian', 'debian-rsa-2048', 'debian-dsa-1024']
 /** Native or self-contained parts that npm installs beside the program. */
-const external = ['@node-rs/argon2', 'hash-wasm', 'koffi', 'cpu-features', '*.node']
+const external = ['@node-rs/argon2', 'hash-wasm', 'keytar', 'koffi', 'cpu-features', '*.node']
 
 const common = {
   bundle: true,
@@ -119,11 +120,12 @@ for (const file of apart) {
 }
 
 for (const [entry, file, banner] of [
-  ['entry.ts', 'keytool.cjs', '#!/usr/bin/env node'],
-  ['online.ts', 'online.cjs', ''],
+  ['cli/src/entry.ts', 'keytool.cjs', '#!/usr/bin/env node'],
+  ['cli/src/online.ts', 'online.cjs', ''],
+  ['agent/src/keychain/main.ts', 'keychain.cjs', ''],
 ]) {
   await bundle({
-    entryPoints: [`packages/cli/src/${entry}`],
+    entryPoints: [`packages/${entry}`],
     outfile: `${fresh}/${file}`,
     banner: { js: banner },
     plugins: [besideUs, withoutChildProcess],

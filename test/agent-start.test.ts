@@ -192,7 +192,7 @@ test('status tells the facts of cli.md, running or not', async () => {
     return JSON.parse(result.stdout)
   }
   const socket = join(home.runtime, 'keytool', 'agent.sock')
-  const common = { socket, keychain: expect.any(String), login: expect.any(String) }
+  const common = { socket, keychain: 'none', login: 'none', loginState: null }
   expect(await status(home.env)).toEqual({
     ...common,
     running: false,
@@ -201,7 +201,7 @@ test('status tells the facts of cli.md, running or not', async () => {
     version: null,
     locked: null,
     keys: { sealed: 0, open: 0 },
-    shell: { ours: false, SSH_AUTH_SOCK: null, fix: expect.stringContaining('agent') },
+    shell: { ours: false, SSH_AUTH_SOCK: null, agent: null, fix: expect.stringContaining('agent') },
   })
   const agent = await startOurAgent(home)
   const running = await status(agent.env)
@@ -216,7 +216,7 @@ test('status tells the facts of cli.md, running or not', async () => {
     // How much memory may be locked is this machine's affair.
     protection: { dumpable: false, core: false, traceable: false, secureHeap: expect.any(Boolean) },
     troubles: expect.any(Array),
-    shell: { ours: true, SSH_AUTH_SOCK: socket, fix: null },
+    shell: { ours: true, SSH_AUTH_SOCK: socket, agent: null, fix: null },
   }
   expect(running).toEqual(whole)
   expect(Math.abs(Date.now() - Date.parse(running.since))).toBeLessThan(60_000)

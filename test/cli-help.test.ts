@@ -11,10 +11,13 @@ jest.setTimeout(30_000)
 
 const commands = [
   ...['gen', 'inspect', 'fingerprint', 'public', 'convert', 'passphrase', 'comment'],
-  ...['agent', 'add', 'list', 'remove', 'lock', 'unlock', 'reencrypt', 'log'],
+  ...['agent', 'add', 'list', 'remove', 'lock', 'unlock', 'reencrypt', 'keychain', 'log'],
   ...['install-pubkey', 'session', 'tunnel'],
 ]
-const details = ['session save', 'session list', 'session show', 'session remove']
+const details = [
+  ...['session save', 'session list', 'session show', 'session remove'],
+  ...['keychain list', 'keychain check', 'keychain forget'],
+]
 
 let home: Home
 

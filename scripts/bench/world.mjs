@@ -16,6 +16,7 @@ const needs = {
   agent: ['ssh-keygen', 'ssh', 'ssh-agent', 'ssh-add'],
   bcrypt: ['ssh-keygen'],
 }
+needs.login = ['ssh-keygen', 'dbus-daemon', 'gnome-keyring-daemon']
 needs.tunnel = ['ssh-keygen', 'ssh', 'sshd']
 needs.keygen = ['ssh-keygen']
 needs.convert = ['puttygen']

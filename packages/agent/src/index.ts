@@ -11,7 +11,7 @@ export {
   type SessionBind,
 } from './agent.js'
 export { type AgentClient, type ConnectOptions, connectAgent } from './client/client.js'
-export { type FoundAgent, findAgent } from './client/find.js'
+export { type FoundAgent, findAgent, findServer } from './client/find.js'
 export { type KnownAgent, knownAgentAt } from './client/known-agents.js'
 export type { Gate, Use } from './gates/gate.js'
 export { createLock, type Lock, type LockOptions } from './gates/lock.js'
@@ -23,12 +23,40 @@ export {
 } from './hosts/destination-spec.js'
 export { createHosts, type Hosts, type KnownKey } from './hosts/hosts.js'
 export { type AgentSettings, type KeepOptions, type KeptAgent, keepAgent } from './keep.js'
+export { createKeychain } from './keychain/create.js'
+export type { Keychain, KeychainEntry, KeychainOptions, KeychainState } from './keychain/keychain.js'
 export type { LedgerAction, LedgerEntry, LedgerRecord } from './ledger/entry.js'
 export { createLedger, type Ledger, type LedgerOptions } from './ledger/ledger.js'
 export { ledgerFolder } from './ledger/place.js'
 export { readLedger } from './ledger/read.js'
 export { type Verification, verifyLedger } from './ledger/verify.js'
 export type { Problem as LedgerProblem } from './ledger/walk.js'
+export {
+  type Command,
+  chooseLoginKind,
+  createRunTool,
+  type FileState,
+  type FoundFile,
+  findLoginService,
+  type InstallOptions,
+  installLogin,
+  type LoginDisk,
+  type LoginEffects,
+  type LoginFacts,
+  type LoginFile,
+  type LoginKind,
+  type LoginKindName,
+  type LoginPlan,
+  type LoginReport,
+  type LoginService,
+  type LoginState,
+  loginDisk,
+  loginFacts,
+  loginKindsOf,
+  type RunTool,
+  uninstallLogin,
+  wholeText,
+} from './login/index.js'
 export { type PidFile, pidFileBeside, readPidFile, removePidFile, writePidFile } from './pid-file.js'
 export { listen } from './platform/listen.js'
 export type { Listener, ListenOptions } from './platform/listener.js'

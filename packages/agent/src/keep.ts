@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
-import type { Identity } from './agent.js'
+import { fingerprintOf, type Identity } from './agent.js'
 import { createConfirm } from './gates/confirm.js'
 import { createDestinations } from './gates/destinations.js'
 import { createPolicyGate } from './gates/policy.js'
 import { createHosts } from './hosts/hosts.js'
 import { createNaming } from './hosts/naming.js'
+import { createKeychain } from './keychain/create.js'
+import { createRemembered, type Remembered } from './keychain/remembered.js'
 import type { LedgerEntry } from './ledger/entry.js'
 import { createLedger, type Ledger } from './ledger/ledger.js'
 import { ledgerFolder } from './ledger/place.js'
@@ -30,7 +32,7 @@ import { createAskpass } from './unlock/askpass.js'
 import { createPrompts } from './unlock/chain.js'
 import { createNotifier } from './unlock/notify.js'
 import { createTerminal } from './unlock/terminal.js'
-import { createUnsealing } from './unlock/unsealing.js'
+import { createUnsealing, type Openable } from './unlock/unsealing.js'
 import { createUpstream, type Upstream } from './upstream/upstream.js'
 import type { Peer } from './who.js'
 import { createWitness } from './witness.js'
@@ -55,6 +57,8 @@ export interface KeepOptions extends AgentSettings {
   readonly env: Environment
   /** Of the program, for `status`. */
   readonly version: string
+  /** The program that talks to the system's keychain: see `KeychainOptions`. Without it no keychain is asked. */
+  readonly keychainProgram?: string
   /** Whether this process runs a program of the user's: then limits are that program's. Default false. */
   readonly runsProgram?: boolean
   /** Whether its place is for this once. Ledgers go by their agents' places: there is none then. Default false. */
@@ -103,7 +107,8 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
     onTrouble: error => troubles.set('order', explain(error)),
   })
   const prompts = createPrompts([createAskpass({ env }), createTerminal(), createNotifier({ env })])
-  const unsealing = createUnsealing({ prompts, names: naming })
+  const remembered = rememberIn(options.keychainProgram)
+  const unsealing = createUnsealing({ prompts, names: naming, ...(remembered && { stored: remembered }) })
   const survivors = createSurvivors({
     path: survivorsBeside(options),
     onTrouble: trouble => troubles.set('survivors', trouble),
@@ -146,6 +151,7 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
       socket,
       protection,
       ledger: ledger?.head ?? null,
+      keychain: remembered?.state ?? 'unknown',
       upstream: behind ?? null,
       troubles: troubles.list(ledger?.trouble),
     }),
@@ -158,6 +164,21 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
   /** Puts in what is not there, under the same conditions as what clients add. */
   function hold(key: Incoming): void {
     if (!ring.holds(key.identity.blob)) ring.put({ ...key, terms: complete(key.identity, key.terms) })
+  }
+
+  function rememberIn(program: string | undefined): Remembered | undefined {
+    if (program === undefined) return undefined
+    const keychain = createKeychain({ program, env })
+    // Who starts an agent often wants a signature at once.
+    if (policy().keys.some(({ remember }) => remember)) keychain.prepare()
+    const nameOf = ({ identity }: Openable) => ({ key: fingerprintOf(identity), comment: identity.comment })
+    return createRemembered({
+      keychain,
+      isRemembered: ({ identity, file }) =>
+        ruleOf(policy(), { blob: identity.blob, ...(file !== undefined && { file }) })?.remember === true,
+      onTrouble: (key, trouble) => troubles.set(`keychain ${nameOf(key).key}`, trouble),
+      onUse: (key, verdict, reason) => write({ action: 'unseal', verdict, ...nameOf(key), reason }),
+    })
   }
 
   function openUpstream(path: string | undefined): Upstream | undefined {

@@ -1,7 +1,9 @@
 import { createServer } from 'node:net'
-import { pidFileBeside, removePidFile, writePidFile } from './pid-file.js'
+import { KeytoolError } from '@keytool/keygen'
+import { pidFileBeside, readPidFile, removePidFile, writePidFile } from './pid-file.js'
+import { takeHandedSocket } from './platform/handed.js'
 import { listen } from './platform/listen.js'
-import { startOf } from './platform/running.js'
+import { isRunning, startOf } from './platform/running.js'
 import { createRing, type Ring } from './ring/ring.js'
 import { type Doorkeeper, type Limits, serve } from './server/server.js'
 
@@ -12,6 +14,12 @@ export interface RunOptions {
   readonly pidFile?: string
   /** Whether the user named the place: see `ListenOptions`. Default false. */
   readonly named?: boolean
+  /**
+   * In which a service manager says that it listens there already; what it says is taken out. Default: nobody does.
+   */
+  readonly env?: Record<string, string | undefined>
+  /** Whether the place is for this once: then nothing that was handed over is meant for it. Default false. */
+  readonly passing?: boolean
   /** Stops the agent when it is aborted. */
   readonly signal?: AbortSignal
   readonly ring?: Ring
@@ -26,7 +34,7 @@ export interface RunOptions {
 export interface RunningAgent {
   readonly socket: string
   readonly pid: number
-  /** Stops serving, wipes the keys, removes socket and pid file. May be called more than once. */
+  /** Stops serving, wipes the keys, removes socket and pid file (a socket that was handed over stays). May be called more than once. */
   stop(): Promise<void>
   /** Resolves when it has stopped, for whatever reason. */
   readonly stopped: Promise<void>
@@ -43,13 +51,15 @@ export async function runAgent(options: RunOptions): Promise<RunningAgent> {
   const { socket, signal, named = false, pidFile = pidFileBeside(socket), ring = createRing() } = options
   signal?.throwIfAborted()
   const { pid } = process
+  const handed = options.env && !options.passing ? takeHandedSocket(options.env) : undefined
   const server = createServer({ allowHalfOpen: true })
   const service = serve(ring, server, options.limits, options.doorkeeper)
   const announce = async () => {
+    if (handed !== undefined) await checkAlone(pidFile, socket)
     await options.prepare?.()
     await writePidFile(pidFile, { pid, socket, since: new Date().toISOString(), start: startOf(pid) })
   }
-  const listener = await listen(server, socket, { announce, named })
+  const listener = await listen(server, socket, { announce, named, ...(handed !== undefined && { handed }) })
 
   let stopping: Promise<void> | undefined
   let end: () => void
@@ -76,4 +86,19 @@ export async function runAgent(options: RunOptions): Promise<RunningAgent> {
   signal?.addEventListener('abort', () => void stop().catch(() => undefined), { once: true })
   if (signal?.aborted) await stop()
   return { socket, pid, stop, stopped }
+}
+
+/**
+ * A service manager takes a path over without asking who listens there. Whoever did is not reached any more, but still
+ * writes the files that go by the place: there must not be two of them.
+ * @throws KeytoolError `exists`
+ */
+async function checkAlone(pidFile: string, socket: string): Promise<void> {
+  const other = await readPidFile(pidFile)
+  if (other?.socket !== socket || other.pid === process.pid) return
+  if (!isRunning(other.pid) || other.start !== startOf(other.pid)) return
+  throw new KeytoolError('exists', `an agent runs for ${socket} already (pid ${other.pid})`, {
+    reason: 'the service manager took its path away, so that nobody reaches it any more',
+    hint: `end it: kill ${other.pid}`,
+  })
 }

@@ -22,6 +22,7 @@ const everything = {
       file: '~/.ssh/id_work',
       fingerprint: print,
       atLogin: true,
+      remember: true,
       lifetime: 28800,
       idle: 900,
       confirm: true,

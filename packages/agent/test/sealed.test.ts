@@ -1,7 +1,12 @@
 import { generate, KeytoolError, keyFormats, type PrivateKey, type WriteOptions } from '@keytool/keygen'
 import type { Use } from '../src/gates/gate.js'
 import { SealedKey } from '../src/sealed.js'
-import { createUnsealing, type Openable, type UnsealingOptions } from '../src/unlock/unsealing.js'
+import {
+  createUnsealing,
+  type Openable,
+  type StoredPassphrases,
+  type UnsealingOptions,
+} from '../src/unlock/unsealing.js'
 
 const RIGHT = 'open sesame'
 const CHEAP: WriteOptions = { rounds: 1, argon2: { memory: 64, passes: 1 } }
@@ -322,22 +327,103 @@ describe('unsealing', () => {
     expect(count).toBe(2)
   })
 
-  test('a stored passphrase spares the prompt; one that does not fit, or a store that fails, does not', async () => {
-    const stored = [
-      async () => Buffer.from(RIGHT),
-      async () => Buffer.from('old'),
-      () => Promise.reject(new Error('no')),
-    ]
-    const counts: number[] = []
-    for (const each of stored) {
-      const { asked, open, opened } = await setUp({ stored: each })
-      const done = open()
-      if (each !== stored[0]) (await asked.question(0)).answer(RIGHT)
-      await done
-      counts.push(asked.questions.length)
-      expect(opened).toHaveLength(1)
+  /** What is stored: each answer once, the last one again and again. */
+  function storing(...answers: (() => Promise<Buffer | undefined>)[]) {
+    const seen: string[] = []
+    const given: Buffer[] = []
+    const stored: StoredPassphrases = {
+      async find() {
+        seen.push('find')
+        const found = await (answers.length > 1 ? answers.shift() : answers[0])?.()
+        if (found) given.push(found)
+        return found
+      },
+      tried: (_key, passphrase, fits) => void seen.push(`tried ${Buffer.from(passphrase)} ${fits}`),
+      keep: (_key, passphrase) => void seen.push(`keep ${Buffer.from(passphrase)}`),
     }
-    expect(counts).toEqual([0, 1, 1])
+    return { stored, seen, given }
+  }
+
+  test('a stored passphrase spares the prompt, for all who wait', async () => {
+    const { stored, seen, given } = storing(async () => Buffer.from(RIGHT))
+    const { asked, open, opened } = await setUp({ stored })
+    await Promise.all(Array.from({ length: 20 }, () => open()))
+    expect([seen, asked.questions.length, opened.length]).toEqual([['find', `tried ${RIGHT} true`], 0, 1])
+    expect(given.every(each => each.every(byte => byte === 0))).toBe(true)
+  })
+
+  test('one that does not fit is told of, and what fits is to be kept in its stead', async () => {
+    const { stored, seen, given } = storing(async () => Buffer.from('old'))
+    const { asked, open, opened } = await setUp({ stored })
+    const done = open()
+    const first = await asked.question(0)
+    expect(first.text).toMatch(/^the stored passphrase no longer fits\ngit .*\npassphrase for id_work$/s)
+    first.answer('wrong')
+    const second = await asked.question(1)
+    expect(second.text).toMatch(/^wrong passphrase, 2 tries left\ngit /)
+    second.answer(RIGHT)
+    await done
+    expect(seen).toEqual(['find', 'tried old false', `keep ${RIGHT}`])
+    expect(opened).toHaveLength(1)
+    expect(given.every(each => each.every(byte => byte === 0))).toBe(true)
+  })
+
+  test('why there is none stands in the question, and in the refusal where nobody can be asked', async () => {
+    const locked = new KeytoolError('refused', 'the keychain is locked', { reason: 'as it is' })
+    const { stored } = storing(() => Promise.reject(locked))
+    const { asked, open } = await setUp({ stored })
+    const done = open()
+    const question = await asked.question(0)
+    expect(question.text).toMatch(/^the keychain is locked\ngit /)
+    question.answer(RIGHT)
+    await done
+
+    const passphrase = () =>
+      Promise.reject(new KeytoolError('refused', 'nobody can be asked', { reason: 'there is no display' }))
+    const { unsealing, held } = await setUp({ stored, prompts: { passphrase } })
+    await expect(unsealing.open({ ...held, file: '/home/hana/id' }, useOf())).rejects.toMatchObject({
+      code: 'refused',
+      message: 'the keychain is locked, and nobody can be asked',
+      reason: 'as it is; there is no display',
+      hint: 'keytool unlock /home/hana/id',
+    })
+  })
+
+  test('a key that is kept nowhere is asked for as ever, and so is one whose store is broken', async () => {
+    for (const answer of [async () => undefined, () => Promise.reject(new Error('no'))]) {
+      const { stored, seen } = storing(answer)
+      const { asked, open } = await setUp({ stored })
+      const done = open()
+      const question = await asked.question(0)
+      expect(question.text).toMatch(/^git /)
+      question.answer(RIGHT)
+      await done
+      expect(seen).toEqual(['find', `keep ${RIGHT}`])
+    }
+  })
+
+  test('who leaves while it is looked for is no reason to open or to ask', async () => {
+    const leaver = new AbortController()
+    const signals: AbortSignal[] = []
+    const { stored } = storing(async () => Buffer.from(RIGHT))
+    const find: StoredPassphrases['find'] = (key, signal) => {
+      signals.push(signal)
+      leaver.abort()
+      return stored.find(key, signal)
+    }
+    const { asked, open, opened } = await setUp({ stored: { ...stored, find } })
+    await expect(open(leaver.signal)).rejects.toMatchObject({ code: 'cancelled' })
+    await new Promise(resolve => setTimeout(resolve, 20))
+    expect([signals[0]?.aborted, asked.questions.length, opened.length]).toEqual([true, 0, 0])
+  })
+
+  test('what is offered meanwhile opens the key, and is to be kept', async () => {
+    const { stored, seen } = storing(() => new Promise(() => undefined))
+    const { asked, open, unsealing, held } = await setUp({ stored })
+    const done = open()
+    await unsealing.offer(held, Buffer.from(RIGHT))
+    await done
+    expect([seen, asked.questions.length]).toEqual([['find', `keep ${RIGHT}`], 0])
   })
 
   test('a key without an encrypted file is not asked for', async () => {

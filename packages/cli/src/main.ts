@@ -28,6 +28,7 @@ const commands: Readonly<Record<string, Entry>> = {
   lock: { summary: 'lock the agent with a passphrase', load: () => online('lock') },
   unlock: { summary: 'unlock the agent, or open a sealed key', load: () => online('unlock') },
   reencrypt: { summary: 'seal keys again', load: () => online('reencrypt') },
+  keychain: { summary: "passphrases that the system's keychain keeps", load: () => online('keychain') },
   log: { summary: 'show what signed what, for whom, when', load: () => online('log') },
   'install-pubkey': { summary: 'put a public key on servers', load: () => online('install-pubkey') },
   session: { summary: 'save and show sessions', load: () => online('session') },

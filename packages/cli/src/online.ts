@@ -4,6 +4,7 @@ export type OnlineCommand =
   | 'add'
   | 'agent'
   | 'install-pubkey'
+  | 'keychain'
   | 'list'
   | 'lock'
   | 'log'
@@ -19,6 +20,7 @@ export const onlineCommands: Readonly<Record<OnlineCommand, () => Promise<{ run:
   add: () => import('./commands/add.js'),
   agent: () => import('./commands/agent.js'),
   'install-pubkey': () => import('./commands/install-pubkey.js'),
+  keychain: () => import('./commands/keychain.js'),
   list: () => import('./commands/list.js'),
   lock: () => import('./commands/lock.js'),
   log: () => import('./commands/log.js'),
@@ -32,3 +34,6 @@ export const onlineCommands: Readonly<Record<OnlineCommand, () => Promise<{ run:
 
 /** For `gen --add`. */
 export const loadAgentLink = (): Promise<typeof import('./agent-link.js')> => import('./agent-link.js')
+
+/** For `gen --remember`, and `passphrase` of a key that is remembered. */
+export const loadRemembered = (): Promise<typeof import('./remembered.js')> => import('./remembered.js')

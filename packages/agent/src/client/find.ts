@@ -26,9 +26,17 @@ export async function findAgent(
   options: PlaceOptions = {},
 ): Promise<FoundAgent | undefined> {
   if (!(await checkPlace(socket, options)) || !(await answers(socket))) return undefined
+  const server = await findServer(socket, pidFile)
+  return { socket, pid: server?.pid, since: server?.since }
+}
+
+/**
+ * The agent of ours that serves this socket, as its pid file has it; undefined when none runs. Nobody is asked: where a
+ * service manager listens, whoever connects starts one.
+ */
+export async function findServer(socket: string, pidFile: string): Promise<PidFile | undefined> {
   const facts = await readPidFile(pidFile)
-  const isCredible = facts?.socket === socket && isWriter(facts)
-  return { socket, pid: isCredible ? facts.pid : undefined, since: isCredible ? facts.since : undefined }
+  return facts?.socket === socket && isWriter(facts) ? facts : undefined
 }
 
 async function answers(socket: string): Promise<boolean> {

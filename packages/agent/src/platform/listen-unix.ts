@@ -11,7 +11,8 @@ import { prepareStart } from './start-lock.js'
 
 /** What fits into sockaddr_un, in bytes. Longer paths are cut without a word, so they must not get that far. */
 const MAX_PATH = process.platform === 'linux' ? 107 : 103
-const DEFAULT_PATIENCE = 10_000
+/** In milliseconds. */
+export const DEFAULT_PATIENCE = 10_000
 
 /**
  * A Unix socket, 0600 in a folder that is ours alone. What is not safe is refused, never repaired: somebody may have
@@ -39,7 +40,7 @@ async function takePlace(server: Server, path: string, options: ListenOptions): 
   const start = await prepareStart(path)
   try {
     for (const each of [path, start.prepared, start.held]) checkLength(each)
-    await bind(server, start.prepared)
+    await bindPrivately(server, start.prepared)
     try {
       await start.acquire(options.patience ?? DEFAULT_PATIENCE)
       await checkFree(path)
@@ -70,7 +71,7 @@ async function close(server: Server, path: string, own: { dev: number; ino: numb
 }
 
 /** Binds in a folder that is ours alone, so the socket's own mode is set before anybody else can reach it. */
-function bind(server: Server, path: string): Promise<void> {
+export function bindPrivately(server: Server, path: string): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     try {

@@ -33,6 +33,7 @@ function ruleRows(home: string) {
     file: pathIn(home, '~/.ssh/id_ed25519'),
     fingerprint: fingerprintText,
     atLogin: flag,
+    remember: flag,
     lifetime: seconds,
     idle: seconds,
     confirm: flag,

@@ -9,6 +9,8 @@ export interface KeyRule {
   readonly fingerprint?: string
   /** Whether the key is added when the agent starts. Only where `file` is there. */
   readonly atLogin?: boolean
+  /** Whether its passphrase lies in the system's keychain: then it is looked for there before anybody is asked. */
+  readonly remember?: boolean
   /** Seconds, as in {@link Terms}. */
   readonly lifetime?: number
   readonly idle?: number

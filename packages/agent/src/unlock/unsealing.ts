@@ -1,6 +1,7 @@
 import { isKeytoolError, KeytoolError, type PrivateKey } from '@keytool/keygen'
-import type { Identity } from '../agent.js'
+import { fingerprintOf, type Identity } from '../agent.js'
 import type { Use } from '../gates/gate.js'
+import { isStale } from '../keychain/answers.js'
 import type { SealedKey } from '../sealed.js'
 import type { Caller } from '../who.js'
 import { askForPassphrase, type HostNames, learnNames, nameKey } from '../wording.js'
@@ -12,16 +13,31 @@ import { withdrawn } from './prompter.js'
 export interface Openable {
   readonly identity: Identity
   readonly sealed: SealedKey | undefined
+  /** Where its file lies, where that is known: absolute. */
+  readonly file?: string | undefined
   /** Takes the key over. Called once for each time it is opened. */
   open(key: PrivateKey): void
+}
+
+/** Passphrases that are kept somewhere, such as a keychain. None of the methods keeps the buffer it is given. */
+export interface StoredPassphrases {
+  /**
+   * One that may fit, for the caller to wipe; `undefined` for a key whose passphrase is not kept there. Rejects where one
+   * should be and none is to be had: the error is told to whoever is asked instead.
+   */
+  find(key: Openable, signal: AbortSignal): Promise<Buffer | undefined>
+  /** What came of the one that was found. */
+  tried(key: Openable, passphrase: Uint8Array, fits: boolean): void
+  /** One that fits, which somebody has typed. */
+  keep(key: Openable, passphrase: Uint8Array): void
 }
 
 export interface UnsealingOptions {
   readonly prompts: Pick<Prompts, 'passphrase'>
   /** What known_hosts calls a host. */
   readonly names: HostNames
-  /** A passphrase that is kept somewhere, such as a keychain; tried before the user is asked. It is wiped. */
-  readonly stored?: (key: Openable, signal: AbortSignal) => Promise<Buffer | undefined>
+  /** What is tried before the user is asked. */
+  readonly stored?: StoredPassphrases
   /** Milliseconds that only grow. */
   readonly clock?: () => number
 }
@@ -72,6 +88,7 @@ export function createUnsealing(options: UnsealingOptions): Unsealing {
     },
     async offer(key, passphrase) {
       const open = await sealedOf(key).open(passphrase)
+      options.stored?.keep(key, passphrase)
       const opening = openings.get(key)
       if (opening) opening.succeed(open)
       else {
@@ -94,6 +111,8 @@ class Opening {
   /** In the order they came. */
   readonly #waiting = new Set<Waiting>()
   readonly #ended = new AbortController()
+  /** Why no stored passphrase has opened it, where one should have. */
+  #lack: KeytoolError | undefined
 
   constructor(key: Openable, sealed: SealedKey, options: UnsealingOptions, onEnd: (outcome: Outcome) => void) {
     this.#key = key
@@ -147,41 +166,60 @@ class Opening {
     } catch (error) {
       if (this.#ended.signal.aborted) return
       // Nobody could be asked, or the file is not what it was taken for.
-      if (!isKeytoolError(error) || error.code !== 'cancelled') return this.#end('unasked', error)
+      if (!isKeytoolError(error) || error.code !== 'cancelled') return this.#end('unasked', this.#withLack(error))
       this.#end('refused', this.#refusal(error.message))
     }
   }
 
   async #tryStored(): Promise<boolean> {
-    const passphrase = await this.#options.stored?.(this.#key, this.#ended.signal).catch(() => undefined)
-    return passphrase !== undefined && (await this.#try(passphrase))
+    const { stored } = this.#options
+    const { signal } = this.#ended
+    const passphrase = await stored?.find(this.#key, signal).catch(error => {
+      if (isKeytoolError(error)) this.#lack = error
+      return undefined
+    })
+    if (!stored || !passphrase) return false
+    if (signal.aborted) {
+      passphrase.fill(0)
+      return false
+    }
+    const fits = await this.#try(passphrase, isRight => stored.tried(this.#key, passphrase, isRight))
+    if (!fits) this.#lack = isStale()
+    return fits
   }
 
   async #ask(): Promise<void> {
-    const { prompts, names } = this.#options
+    const { prompts, names, stored } = this.#options
     const { signal } = this.#ended
     for (let left = TRIES; left > 0; left--) {
       const [waiting] = this.#waiting
       if (!waiting || signal.aborted) return
       const { use } = waiting
       const namesOf = await learnNames(use, names)
-      const text = askForPassphrase(this.#key.identity, use, namesOf, left === TRIES ? undefined : left)
+      const question = askForPassphrase(this.#key.identity, use, namesOf, left === TRIES ? undefined : left)
+      const text = this.#lack && left === TRIES ? `${this.#lack.message}\n${question}` : question
       const passphrase = await prompts.passphrase(use.by, text, signal)
       // No key is encrypted with nothing: that is how many askpass programs say no.
       if (passphrase.length === 0) throw new KeytoolError('cancelled', 'the passphrase was left empty')
-      if (await this.#try(passphrase)) return
+      if (await this.#try(passphrase, fits => fits && stored?.keep(this.#key, passphrase))) return
     }
     this.#end('refused', this.#refusal(`the passphrase was wrong ${TRIES} times`))
   }
 
-  /** Whether it fits. Wipes it. */
-  async #try(passphrase: Buffer): Promise<boolean> {
+  /**
+   * Whether it fits. Wipes it.
+   * @param tell is told before that, unless nobody waits any more
+   */
+  async #try(passphrase: Buffer, tell: (fits: boolean) => void): Promise<boolean> {
     try {
-      this.succeed(await this.#sealed.open(passphrase))
+      const open = await this.#sealed.open(passphrase)
+      if (!this.#ended.signal.aborted) tell(true)
+      this.succeed(open)
       return true
     } catch (error) {
-      if (isKeytoolError(error) && error.code === 'secret-wrong') return false
-      throw error
+      if (!isKeytoolError(error) || error.code !== 'secret-wrong') throw error
+      tell(false)
+      return false
     } finally {
       passphrase.fill(0)
     }
@@ -197,6 +235,18 @@ class Opening {
       else waiting.reject(error)
     }
     this.#waiting.clear()
+  }
+
+  /** Nobody can be asked: then what is wrong with the stored passphrase is the other half of the reason. */
+  #withLack(error: unknown): unknown {
+    const lack = this.#lack
+    if (!lack || !isKeytoolError(error) || error.code !== 'refused') return error
+    const { identity, file } = this.#key
+    return new KeytoolError('refused', `${lack.message}, and ${error.message}`, {
+      reason: [lack.reason, error.reason].filter(Boolean).join('; '),
+      hint: `keytool unlock ${file ?? fingerprintOf(identity)}`,
+      cause: error,
+    })
   }
 
   #refusal(reason: string): KeytoolError {

@@ -1,8 +1,8 @@
-import { KeytoolError } from '@keytool/keygen'
 import type { Context, Run } from '../context.js'
-import { parse } from '../options.js'
+import { parse, type Usage } from '../options.js'
 import { version } from '../version.js'
 import { checkFlags } from './agent/flags.js'
+import type { LoginOptions } from './agent/install.js'
 import type { AgentOptions } from './agent/options.js'
 
 const placeOptions = [
@@ -17,9 +17,10 @@ const usage = {
   summary: [
     'Start the agent in the background, unless one answers, and print the lines a shell evaluates.',
     'agent status says whether it runs, agent stop stops it.',
+    'agent install has it start at login, agent uninstall takes that back.',
     'agent PROGRAM [ARG...] runs a program with an agent of its own, which ends with it.',
   ].join('\n'),
-  examples: ['agent', 'agent -t 8h --idle 30m', 'agent status --json', 'agent -- make deploy'],
+  examples: ['agent', 'agent -t 8h --idle 30m', 'agent status --json', 'agent install', 'agent -- make deploy'],
   options: [
     ...placeOptions,
     ['-t, --lifetime <time>', 'how long keys are held that are added without a lifetime: 90, 10m, 8h, 1h30m'],
@@ -41,8 +42,12 @@ const usage = {
 
 interface Sub {
   readonly summary: string
-  readonly load: () => Promise<(options: AgentOptions, context: Context) => Promise<number>>
+  readonly examples?: readonly string[]
+  readonly options?: Usage['options']
+  readonly load: () => Promise<(options: LoginOptions, context: Context) => Promise<number>>
 }
+
+const dryRun = ['--dry-run', 'show every file and command, and change nothing'] as const
 
 /** The first word, where it is not a program's name. After `--` it always is one. */
 const subcommands: Readonly<Record<string, Sub>> = {
@@ -54,8 +59,24 @@ const subcommands: Readonly<Record<string, Sub>> = {
     summary: 'Stop the agent. Its keys are gone with it.',
     load: async () => (await import('./agent/stop.js')).stopOurs,
   },
-  install: { summary: 'Not in this version yet.', load: async () => notYet },
-  uninstall: { summary: 'Not in this version yet.', load: async () => notYet },
+  install: {
+    summary: 'Have the agent start at login, and programs of the desktop find it. Done again, it changes nothing.',
+    examples: ['agent install', 'agent install --dry-run', 'agent install --kind xdg'],
+    options: [
+      ['--kind <kind>', 'systemd, xdg, launchd, task: what starts it; shell: print a line for a start-up file'],
+      dryRun,
+      ['--force', 'replace files that were edited, or that keytool did not write'],
+      ['-s', 'with --kind shell, a line for sh'],
+      ['-c', 'with --kind shell, a line for csh'],
+    ],
+    load: async () => (await import('./agent/install.js')).installAtLogin,
+  },
+  uninstall: {
+    summary: 'Take back what agent install did.',
+    examples: ['agent uninstall', 'agent uninstall --dry-run'],
+    options: [dryRun, ['--force', 'remove files that were edited, too']],
+    load: async () => (await import('./agent/uninstall.js')).uninstallAtLogin,
+  },
 }
 
 export const run: Run = async (args, context) => {
@@ -65,15 +86,11 @@ export const run: Run = async (args, context) => {
   return sub ? runSub(first, sub, others, context) : runAgentItself(args, context)
 }
 
-async function runSub(
-  name: string,
-  { summary, load }: Sub,
-  args: readonly string[],
-  context: Context,
-): Promise<number> {
+async function runSub(name: string, sub: Sub, args: readonly string[], context: Context): Promise<number> {
   const command = `agent ${name}`
-  const parsed = parse<AgentOptions>({ command, summary, examples: [command], options: placeOptions }, args, context)
-  return parsed ? (await load())(parsed.options, context) : 0
+  const { summary, examples = [command], options = placeOptions } = sub
+  const parsed = parse<LoginOptions>({ command, summary, examples, options }, args, context)
+  return parsed ? (await sub.load())(parsed.options, context) : 0
 }
 
 async function runAgentItself(args: readonly string[], context: Context): Promise<number> {
@@ -94,10 +111,4 @@ async function runAgentItself(args: readonly string[], context: Context): Promis
   if (words.length > 0) return (await import('./agent/under.js')).runUnder(words, options, context)
   if (options.D || options.d) return (await import('./agent/foreground.js')).runInForeground(options, context)
   return (await import('./agent/background.js')).startInBackground(options, context)
-}
-
-async function notYet(): Promise<number> {
-  throw new KeytoolError('failed', 'this version does not start the agent at login yet', {
-    hint: 'put eval "$(keytool agent)" in your shell\'s start-up file',
-  })
 }

@@ -11,13 +11,13 @@ import {
 } from '@keytool/keygen'
 import type { Context, Run } from '../context.js'
 import { keyFacts } from '../key-facts.js'
-import { loadAgentLink } from '../online-link.js'
+import { loadAgentLink, loadRemembered } from '../online-link.js'
 import { parse } from '../options.js'
 import { showProgress } from '../progress.js'
 import { describeRated } from '../protection.js'
 import { columns } from '../text.js'
 import { cautions } from './gen/kinds.js'
-import { type Options, usage } from './gen/options.js'
+import { checkRemember, type Options, usage } from './gen/options.js'
 import { decide, type Wish } from './gen/wish.js'
 
 /** How many slow keys are under way together: node's threadpool works on four at a time, on all cores. */
@@ -39,15 +39,34 @@ export const run: Run = async (args, context) => {
   const parsed = parse<Options>(usage, args, context)
   if (!parsed) return 0
   const { options } = parsed
-  // An agent that is missing is said before anybody answers a question.
+  if (options.remember) checkRemember(options)
+  // An agent that is missing, or a keychain that is locked, is said before anybody answers a question.
   const agent = options.add ? await (await loadAgentLink()).openAgent(context) : undefined
+  const memory = options.remember ? await (await loadRemembered()).openMemory(context) : undefined
+  let passphrase: Uint8Array | undefined
   try {
     const wish = await decide(options, context)
+    passphrase = wish.writing.passphrase
+    for (const { path } of wish.keys) await memory?.check(path)
     const made = await makeAll(wish, context)
-    await tell(wish, made, agent?.path, context)
-    for (const { key } of made) await agent?.add(key)
-    if (agent) context.say.done(`loaded into the agent at ${context.say.path(agent.path)}`)
     const [first] = made
+    let failure: unknown
+    let remembered: boolean | undefined
+    if (options.remember) {
+      remembered = false
+      if (memory && first && passphrase) {
+        const kept = memory.keep({ path: first.path, key: first.key.publicKey, passphrase })
+        // The key stands, and is told of first.
+        remembered = await kept.catch(error => {
+          failure = error
+          return false
+        })
+      }
+    }
+    await tell(wish, made, { agent: agent?.path, remembered }, context)
+    if (failure) throw failure
+    if (agent) for (const { path, key } of made) await (memory ? memory.add(path, key, agent) : agent.add(key))
+    if (agent) context.say.done(`loaded into the agent at ${context.say.path(agent.path)}`)
     if (first && made.length === 1) {
       const caution = cautions[wish.plan.algorithm.type]
       if (caution) context.say.note(caution)
@@ -55,6 +74,7 @@ export const run: Run = async (args, context) => {
     }
     return 0
   } finally {
+    passphrase?.fill(0)
     agent?.close()
   }
 }
@@ -118,7 +138,7 @@ async function makeBatch(wish: Wish, keys: Wish['keys']): Promise<Made[]> {
 async function tell(
   { format, writing }: Wish,
   made: readonly Made[],
-  agent: string | undefined,
+  more: { readonly agent: string | undefined; readonly remembered: boolean | undefined },
   { say }: Context,
 ): Promise<void> {
   const [first, last] = [made[0], made.at(-1)]
@@ -138,7 +158,9 @@ async function tell(
     say.done(`${made.length} keys  ${say.path(first.path)} to ${say.path(last.path)}, each with its .pub`)
     say.line(`  ${protection}`)
   }
+  if (more.remembered) say.done('the keychain has its passphrase; the agent holds the key at every start')
   if (!say.json) return
+  const { agent, remembered } = more
   const all = made.map(({ path, key }) => ({
     path: resolve(path),
     publicPath: resolve(`${path}.pub`),
@@ -146,6 +168,7 @@ async function tell(
     encrypted: writing.passphrase !== undefined,
     ...keyFacts(key.publicKey),
     ...(agent !== undefined && { agent }),
+    ...(remembered !== undefined && { remembered }),
   }))
   say.facts(all.length === 1 ? all[0] : all)
 }

@@ -1,9 +1,11 @@
-import { type AgentClient, createHosts, type Identity, type KeyReport, publicKeyOf } from '@keytool/agent'
+import { type AgentClient, createHosts, type Identity, type KeyReport, type KeyRule, publicKeyOf } from '@keytool/agent'
 import { fingerprint, fingerprintLine, KeytoolError, showForeign, typeOfBlob } from '@keytool/keygen'
 import { withAgent } from '../agent-link.js'
 import type { Context, Run } from '../context.js'
 import { showDuration } from '../duration.js'
-import { isLocked, readReports, refuseLocked } from '../held-keys.js'
+import { publicHalf } from '../files.js'
+import { isLocked, type ReportsOf, readReports, refuseLocked } from '../held-keys.js'
+import { readRules } from '../login-keys.js'
 import { parse } from '../options.js'
 import { describeDestinations, describeTerms } from '../terms.js'
 
@@ -22,12 +24,29 @@ export const run: Run = async (args, context) => {
   return withAgent(context, async agent => {
     if (host !== undefined) return listFor(host, agent, context)
     const identities = await agent.list()
-    const reportOf = await readReports(agent)
+    const reportOf = await withRules(await readReports(agent), context)
     for (const identity of identities) say.line([describe(identity), ...describeReport(reportOf(identity))].join(', '))
     if (identities.length === 0) say.note(await describeNone(agent, context))
     say.facts(identities.map(identity => toFacts(identity, reportOf(identity))))
     return 0
   })
+}
+
+/** agent.json says which passphrases the keychain has; a file of it that is wrong says nothing here. */
+async function withRules(reportOf: ReportsOf, context: Context): Promise<ReportsOf> {
+  const rules = await readRules(context).catch(() => [])
+  const remembered = new Set(await Promise.all(rules.filter(rule => rule.remember).map(fingerprintOfRule)))
+  return identity => {
+    const report = reportOf(identity)
+    if (!report || report.origin === 'upstream') return report
+    return { ...report, remembered: remembered.has(fingerprint(publicKeyOf(identity) ?? identity)) }
+  }
+}
+
+async function fingerprintOfRule({ fingerprint: print, file }: KeyRule): Promise<string | undefined> {
+  if (print !== undefined || file === undefined) return print
+  const key = await publicHalf(file).catch(() => undefined)
+  return key && fingerprint(key)
 }
 
 async function describeNone(agent: AgentClient, { name }: Context): Promise<string> {
@@ -51,6 +70,7 @@ function describeReport(report: KeyReport | undefined): string[] {
   const { state, origin, left, lifetime: _, ...others } = report
   return [
     ...(state === 'sealed' ? ['sealed'] : []),
+    ...(others.remembered ? ['remembered'] : []),
     ...(origin === 'upstream' ? ['from the agent behind'] : []),
     ...(left === null ? [] : [`${showDuration(left)} left`]),
     ...describeTerms({

@@ -1,8 +1,10 @@
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
+import { readIfThere } from '@keytool/agent/platform'
 import { chooseCosts, dearer, KeytoolError, optionsLike } from '@keytool/keygen'
-import type { Run } from '../context.js'
+import type { Context, Run } from '../context.js'
 import { openToRewrite } from '../files.js'
 import { newPassphrase } from '../new-passphrase.js'
+import { loadRemembered } from '../online-link.js'
 import { parse } from '../options.js'
 import { describeRated } from '../protection.js'
 import { rewriteKey } from '../rewrite.js'
@@ -73,5 +75,15 @@ export const run: Run = async (args, context) => {
   if (facts.cipher !== undefined && now.cipher !== undefined && facts.cipher !== now.cipher) {
     context.say.note(`${facts.cipher} is only read; the file has ${now.cipher} now`)
   }
+  if (await mayBeRemembered(context)) {
+    await (await loadRemembered()).follow(path, key.publicKey, passphrase, context)
+  }
+  passphrase?.fill(0)
   return 0
+}
+
+/** Whether there is any key whose passphrase the keychain has. Most people pay for no more than this look. */
+async function mayBeRemembered({ places }: Context): Promise<boolean> {
+  const policy = await readIfThere(join(places.config, 'agent.json')).catch(() => undefined)
+  return policy?.includes('"remember"') === true
 }

@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path'
 import { keepAgent, shellLines } from '@keytool/agent'
 import { hardenProcess } from '@keytool/agent/platform'
 import { isKeytoolError, showForeign } from '@keytool/keygen'
@@ -24,7 +25,8 @@ export async function runInForeground(options: AgentOptions, context: Context): 
     if (isPassing(options)) passing = await makeTemporaryPlace()
     const { socket, pidFile, named } = passing ?? placeOf(options, context)
     // An agent for this once would come back in another place, where nobody looks for it.
-    if (!passing) restartAfterCrash(context.program)
+    // One that was handed its socket is started again by whoever handed it over.
+    if (!passing && env['LISTEN_PID'] === undefined) restartAfterCrash(context.program)
     const agent = await keepAgent({
       ...settingsOf(options),
       socket,
@@ -33,6 +35,7 @@ export async function runInForeground(options: AgentOptions, context: Context): 
       places,
       env,
       version,
+      keychainProgram: join(dirname(context.program), 'keychain.cjs'),
       signal: stop.signal,
       passing: passing !== undefined,
     })

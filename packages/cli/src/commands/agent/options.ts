@@ -3,6 +3,9 @@ import {
   type AgentSettings,
   type FoundAgent,
   findAgent,
+  findLoginService,
+  findServer,
+  loginFacts,
   pidFileBeside,
   type ShellStyle,
   shellStyle,
@@ -74,4 +77,11 @@ export function flagsOf({ lifetime, idle, upstream }: AgentSettings): string[] {
 /** The agent that answers there, if one does. Throws `refused` where it could be another user's. */
 export function lookFor({ socket, pidFile, named }: AgentPlace): Promise<FoundAgent | undefined> {
   return findAgent(socket, pidFile, { named })
+}
+
+/** Whether none runs, and whoever connected there would start one: what only wants to know must not. */
+export async function isAsleep({ socket, pidFile, named }: AgentPlace, context: Context): Promise<boolean> {
+  if (named || (await findServer(socket, pidFile))) return false
+  const { program, places, env } = context
+  return (await findLoginService(loginFacts(program, places, env))).kind === 'systemd'
 }

@@ -2,7 +2,8 @@ import { connectAgent, type StatusReport, shellLines } from '@keytool/agent'
 import { isKeytoolError, showForeign } from '@keytool/keygen'
 import type { Context } from '../../context.js'
 import { columns, count } from '../../text.js'
-import { type AgentOptions, lookFor, placeOf, styleOf } from './options.js'
+import { describeLogin, keychainOf, keychainWords, lookAround } from './around.js'
+import { type AgentOptions, isAsleep, lookFor, placeOf, styleOf } from './options.js'
 import { findOther, nameOther, type OtherAgent, upstreamWords } from './other.js'
 
 /** Whether the agent runs, and whether this shell asks it. Running or not, the answer is a success. */
@@ -12,12 +13,16 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
   const { socket } = place
   // Whether it can be looked for is part of the answer.
   let trouble: string | undefined
-  const found = await lookFor(place).catch(error => {
+  const sleeps = await isAsleep(place, context)
+  const look = sleeps ? Promise.resolve(undefined) : lookFor(place)
+  const found = await look.catch(error => {
     if (!isKeytoolError(error)) throw error
     trouble = [error.message, error.reason].filter(Boolean).join(': ')
     return undefined
   })
-  const facts = found ? await askAgent(socket) : undefined
+  const [facts, around] = await Promise.all([found ? askAgent(socket) : undefined, lookAround(context)])
+  const { login } = around
+  const keychain = keychainOf(facts?.status) ?? around.keychain
   const shell = env['SSH_AUTH_SOCK']
   const ours = shell === socket
   const startWords = `${name} agent${place.named ? ` -a ${say.word(socket)}` : ''}`
@@ -35,17 +40,24 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
         ...describeProtection(facts?.status),
       ]
     : [
-        ['running', trouble === undefined ? 'no' : `no: ${say.path(trouble)}`],
+        ['running', describeAbsence(sleeps, trouble, context)],
         ['socket', say.path(socket)],
       ]
   for (const row of columns([
     ...rows,
+    ['keychain', keychainWords[keychain]],
+    ['at login', describeLogin(login, context)],
     ['this shell', ours ? 'asks it' : other ? describeOther(other, context) : 'asks no agent'],
   ])) {
     say.line(row)
   }
   const troubles = troublesOf(facts?.status)
   for (const each of troubles) say.note(say.path(showForeign(each)))
+  if (found && keychain === 'none' && around.keychain !== 'none') {
+    say.note(
+      `the agent was started where it finds no keychain, and here is one: ${name} agent stop, then ${startWords}`,
+    )
+  }
   if (fix) say.line(`to have this shell ask it: ${fix}`)
   const merge = other && !isBehind(facts?.status, other) ? upstreamWords(other, startWords, context) : undefined
   if (merge) say.line(`to have the keys of both in one: ${found ? `${name} agent stop; ` : ''}${merge}`)
@@ -60,11 +72,17 @@ export async function showStatus(options: AgentOptions, context: Context): Promi
     // The protocol does not tell whether another program's agent is locked.
     locked: facts?.status?.locked ?? null,
     ...(facts?.status && { protection: facts.status['protection'], troubles }),
-    keychain: 'unknown',
-    login: 'none',
+    keychain,
+    login: login.kind,
+    loginState: login.state ?? null,
     shell: { ours, SSH_AUTH_SOCK: shell ?? null, agent: other?.known?.name ?? null, fix },
   })
   return 0
+}
+
+function describeAbsence(sleeps: boolean, trouble: string | undefined, { say }: Context): string {
+  if (sleeps) return 'no: it starts when it is first asked'
+  return trouble === undefined ? 'no' : `no: ${say.path(trouble)}`
 }
 
 function describeOther(other: OtherAgent, { say }: Context): string {

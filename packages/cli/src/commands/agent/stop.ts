@@ -3,7 +3,7 @@ import { shellUnsetLines } from '@keytool/agent'
 import { isRunning } from '@keytool/agent/platform'
 import { KeytoolError } from '@keytool/keygen'
 import type { Context } from '../../context.js'
-import { type AgentOptions, lookFor, placeOf, styleOf } from './options.js'
+import { type AgentOptions, isAsleep, lookFor, placeOf, styleOf } from './options.js'
 
 /** How long an agent may take to end. In milliseconds. */
 const END_LIMIT = 5_000
@@ -29,7 +29,7 @@ export async function stopNamed(options: AgentOptions, context: Context): Promis
 async function findPid(options: AgentOptions, context: Context): Promise<number> {
   const place = placeOf(options, context)
   const { socket } = place
-  const agent = await lookFor(place)
+  const agent = (await isAsleep(place, context)) ? undefined : await lookFor(place)
   if (!agent)
     throw new KeytoolError('unreachable', `no agent answers at ${socket}`, { hint: 'nothing is to be stopped' })
   if (agent.pid !== undefined) return agent.pid

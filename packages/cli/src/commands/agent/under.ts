@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { keepAgent } from '@keytool/agent'
 import { hardenProcess } from '@keytool/agent/platform'
 import { KeytoolError } from '@keytool/keygen'
@@ -28,6 +28,7 @@ export async function runUnder(words: readonly string[], options: AgentOptions, 
       places: context.places,
       env,
       version,
+      keychainProgram: join(dirname(context.program), 'keychain.cjs'),
       runsProgram: true,
       passing: true,
     })
