@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
+import { KeytoolError } from '@keytool/keygen'
 import { fingerprintOf, type Identity } from './agent.js'
 import { createConfirm } from './gates/confirm.js'
 import { createDestinations } from './gates/destinations.js'
@@ -19,7 +20,7 @@ import { protectMemory } from './platform/memory.js'
 import { isForeign, preparePeers } from './platform/peer.js'
 import type { Environment, Places } from './platform/places.js'
 import { watchSuspend } from './platform/suspend.js'
-import { completeTerms, type Policy, ruleOf } from './policy/policy.js'
+import { completeTerms, type KeyRule, type Policy, ruleOf } from './policy/policy.js'
 import { watchPolicy } from './policy/watch.js'
 import type { Incoming } from './ring/held.js'
 import { nameSurvivor, readLoginKey, revive, toSurvivor } from './ring/revive.js'
@@ -174,8 +175,11 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
     const nameOf = ({ identity }: Openable) => ({ key: fingerprintOf(identity), comment: identity.comment })
     return createRemembered({
       keychain,
-      isRemembered: ({ identity, file }) =>
-        ruleOf(policy(), { blob: identity.blob, ...(file !== undefined && { file }) })?.remember === true,
+      isRemembered: ({ identity, file }) => {
+        const rule = ruleOf(policy(), { blob: identity.blob, ...(file !== undefined && { file }) })
+        // Another key may lie in the rule's file by now: nobody has wished to have that one remembered.
+        return rule?.remember === true && isAbout(rule, identity)
+      },
       onTrouble: (key, trouble) => troubles.set(`keychain ${nameOf(key).key}`, trouble),
       onUse: (key, verdict, reason) => write({ action: 'unseal', verdict, ...nameOf(key), reason }),
     })
@@ -195,6 +199,7 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
       const about = `login ${file}`
       try {
         const key = await readLoginKey({ file, ...rule }, file)
+        if (!isAbout(rule, key.identity)) throw anotherKey()
         hold(key)
         loaded.add(file)
         troubles.set(about, undefined)
@@ -287,6 +292,15 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
       return troubles.list(ledger?.trouble)
     },
   }
+}
+
+/** Where a rule names the key, its file is only where to look for it. */
+function isAbout({ fingerprint }: KeyRule, identity: Identity): boolean {
+  return fingerprint === undefined || fingerprint === fingerprintOf(identity)
+}
+
+function anotherKey(): KeytoolError {
+  return new KeytoolError('refused', 'the file holds another key than its rule names')
 }
 
 function mustConfirm(policy: Policy, identity: Identity): boolean {

@@ -1,7 +1,10 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { generate, KeytoolError, keyFormats } from '@keytool/keygen'
 import { fingerprintOf, type Keychain, SealedKey } from '../src/index.js'
 import { createRemembered } from '../src/keychain/remembered.js'
 import type { Openable } from '../src/unlock/unsealing.js'
+import { makeTemporary } from './support.js'
 
 // What the agent makes of a keychain's answers: what it tries, keeps, and says of it.
 
@@ -56,7 +59,8 @@ async function setUp(answers: Partial<Keychain> = {}) {
 }
 
 const isWiped = (bytes: Buffer) => bytes.every(byte => byte === 0)
-const settle = () => new Promise(resolve => setImmediate(resolve))
+/** Until what goes on by itself is done: a file is looked at first. */
+const settle = () => new Promise(resolve => setTimeout(resolve, 50))
 const stale = { code: 'secret-wrong', message: 'the stored passphrase no longer fits' }
 
 test('one that does not fit is not tried again while file and entry are the same', async () => {
@@ -161,4 +165,16 @@ test('what can not be stored is told, and tried again with the next that fits', 
     await settle()
   }
   expect(told.slice(2)).toEqual(new Array(2).fill('id_work is not opened by the keychain: the keychain is locked'))
+})
+
+test('a file that was changed since it was read: what opens the old one is not kept', async () => {
+  const { remembered, held, stored, told } = await setUp()
+  const file = join(await makeTemporary(), 'id_work')
+  await writeFile(file, 'another file')
+  const key = { ...(await held('old one')), file }
+  remembered.tried(key, (await remembered.find(key, signal)) ?? Buffer.alloc(0), false)
+  remembered.keep(key, Buffer.from('old one'))
+  await settle()
+  expect(stored).toEqual([])
+  expect(told.at(-1)).toContain('its file was changed')
 })

@@ -115,6 +115,8 @@ export async function follow(
     if (passphrase) {
       await keychain.store({ fingerprint: fingerprint(key), comment: key.comment, file: resolve(path) }, passphrase)
       say.done('the keychain has the new passphrase')
+      // Else the agent would try it on the file as it was.
+      await holdNow({ path, key, passphrase }, context)
     } else {
       await keychain.forget(fingerprint(key))
       await noteForgotten({ fingerprint: fingerprint(key), file: resolve(path) }, context)

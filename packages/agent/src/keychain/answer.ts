@@ -51,17 +51,23 @@ async function find(store: SystemStore, [fingerprint]: readonly Buffer[]): Promi
   return secret === undefined ? [] : [Buffer.from(secret)]
 }
 
-/** The passphrase first: what is listed is there. */
+/** The passphrase first: what is listed is there. What could not be listed is taken out again. */
 async function store(store: SystemStore, [json, secret]: readonly Buffer[], options: AnswerOptions) {
   const entry = readEntry(JSON.parse(String(json)))
   if (!entry) throw new KeytoolError('usage', 'that is no entry of the keychain')
   const text = String(secret)
   await options.whileLocked(async () => {
-    const others = await readOthers(store, entry.fingerprint)
-    await store.set(entry.fingerprint, text)
-    // Some keychains cut what is too long for them.
-    if ((await store.get(entry.fingerprint)) !== text) throw isSilent('it did not keep the passphrase as it was given')
-    await store.set(INDEX, writeIndex([...others, entry]))
+    const index = writeIndex([...(await readOthers(store, entry.fingerprint)), entry])
+    try {
+      await store.set(entry.fingerprint, text)
+      // Some keychains cut what is too long for them.
+      if ((await store.get(entry.fingerprint)) !== text)
+        throw isSilent('it did not keep the passphrase as it was given')
+      await store.set(INDEX, index)
+    } catch (error) {
+      await store.delete(entry.fingerprint).catch(() => undefined)
+      throw error
+    }
   })
   return []
 }

@@ -30,6 +30,15 @@ export function createKeychain({ program, env, timeout = TIMEOUT }: KeychainOpti
     return taken.child
   }
 
+  /** Whoever asks is told what is wrong. */
+  function startIfPossible(): Child | undefined {
+    try {
+      return startChild(program, env)
+    } catch {
+      return undefined
+    }
+  }
+
   function dropReady(): void {
     clearTimeout(ready?.timer)
     ready = undefined
@@ -57,7 +66,8 @@ export function createKeychain({ program, env, timeout = TIMEOUT }: KeychainOpti
   return {
     prepare() {
       if (ready) return
-      const child = startChild(program, env)
+      const child = startIfPossible()
+      if (!child) return
       const give = () => {
         dropReady()
         endChild(child)

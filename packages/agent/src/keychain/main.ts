@@ -1,3 +1,4 @@
+import { protectMemory } from '../platform/memory.js'
 import { places } from '../platform/places.js'
 import { answer } from './answer.js'
 import { Gathering, packFrame } from './frame.js'
@@ -18,6 +19,9 @@ const BUS_TIMEOUT = 4000
 process.on('SIGUSR1', () => undefined)
 process.stdout.on('error', () => process.exit(1))
 process.stdin.on('error', () => process.exit(1))
+
+/** No other program of the user's may look into it, and a crash leaves nothing behind. */
+const isProtected = protectMemory({ limitCore: true })
 
 /** What can be made ready before anybody asks. */
 const opened = open()
@@ -43,6 +47,7 @@ async function serve(fields: readonly Buffer[]): Promise<void> {
   isAsked = true
   // Not exit(): that waits for the thread in which the library hangs.
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), LAST_RESORT).unref()
+  await isProtected
   const reply = await answer(fields, {
     // A keyring may have come meanwhile.
     open: () => opened.catch(open),

@@ -1,10 +1,14 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import { fingerprintOf } from '../agent.js'
+import { readPlain } from '../platform/read.js'
 import type { Openable, StoredPassphrases } from '../unlock/unsealing.js'
 import { nameKey } from '../wording.js'
 import { isStale } from './answers.js'
 import type { Keychain, KeychainState } from './keychain.js'
+
+/** Far above any key's file. In bytes. */
+const MAX_KEY = 256 * 1024
 
 export interface RememberedOptions {
   readonly keychain: Keychain
@@ -103,8 +107,12 @@ export function createRemembered({ keychain, isRemembered, onTrouble, onUse }: R
       const own = Buffer.allocUnsafeSlow(passphrase.length)
       own.set(passphrase)
       const { identity, file } = key
-      keychain
-        .store({ fingerprint, comment: identity.comment, ...(file !== undefined && { file }) }, own)
+      isOnDisk(key)
+        .then(isOurs => {
+          // The file's passphrase was changed since it was read: what opens the old bytes is the old passphrase.
+          if (!isOurs) throw isChanged()
+          return keychain.store({ fingerprint, comment: identity.comment, ...(file !== undefined && { file }) }, own)
+        })
         .then(
           () => {
             lacks.delete(fingerprint)
@@ -115,6 +123,19 @@ export function createRemembered({ keychain, isRemembered, onTrouble, onUse }: R
         .finally(() => own.fill(0))
     },
   }
+}
+
+/** Whether its file is still the one that is held. One that can't be read, or is not known, is no reason against it. */
+async function isOnDisk({ sealed, file }: Openable): Promise<boolean> {
+  if (!sealed || file === undefined) return true
+  const bytes = await readPlain(file, MAX_KEY).catch(() => undefined)
+  return bytes === undefined || bytes.equals(sealed.bytes)
+}
+
+function isChanged(): KeytoolError {
+  return new KeytoolError('refused', 'its file was changed since the agent has read it', {
+    hint: 'keytool add --remember reads it again',
+  })
 }
 
 /** What an error says of the keychain. */

@@ -15,14 +15,15 @@ export type Child = ChildProcessByStdio<Writable, Readable, null>
 
 /** Starts a child, which gets ready and waits for one request. */
 export function startChild(program: string, env: Environment): Child {
-  const child = spawn(process.execPath, [program], {
+  const child: Child = spawn(process.execPath, [program], {
     stdio: ['pipe', 'pipe', 'ignore'],
     env: Object.fromEntries(Object.entries(env).filter(([name]) => VARIABLES.test(name))),
     windowsHide: true,
   })
   // A child that ends before it has read everything is told of by its end; one that can't be started, too.
-  child.stdin.on('error', ignore)
   child.on('error', ignore)
+  if (child.pid === undefined) throw isSilent("what asks it can't be started")
+  child.stdin.on('error', ignore)
   return child
 }
 

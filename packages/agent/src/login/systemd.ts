@@ -106,7 +106,8 @@ UMask=0077
 
 /** By which node would load, log or open things before the agent can say no. */
 const NODE_VARIABLES =
-  'NODE_OPTIONS NODE_PATH NODE_DEBUG NODE_DEBUG_NATIVE NODE_V8_COVERAGE OPENSSL_CONF OPENSSL_MODULES'
+  'NODE_OPTIONS NODE_PATH NODE_DEBUG NODE_DEBUG_NATIVE NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_REDIRECT_WARNINGS ' +
+  'NODE_EXTRA_CA_CERTS NODE_REPL_EXTERNAL_MODULE OPENSSL_CONF OPENSSL_MODULES OPENSSL_ENGINES'
 
 function serviceFile(path: string, facts: LoginFacts): LoginFile {
   const essential = `ExecStart=${commandLine(agentWords(facts, '-D'))}\n`

@@ -19,8 +19,10 @@ function plan(facts: LoginFacts): LoginPlan {
   checkWords([command, ...args], /%.*%|\$\(/)
   checkWords([command, ...args, facts.user], CONTROL)
   const path = win32.join(facts.state, 'login-task.xml')
-  const isThere: Check = { command: ['schtasks', '/Query', '/TN', NAME] }
-  const create = ['schtasks', '/Create', '/TN', NAME, '/XML', path, '/F'] as const
+  // By its path: Windows looks in the current folder first.
+  const schtasks = win32.join(facts.env['SystemRoot'] || 'C:\\Windows', 'System32', 'schtasks.exe')
+  const isThere: Check = { command: [schtasks, '/Query', '/TN', NAME] }
+  const create = [schtasks, '/Create', '/TN', NAME, '/XML', path, '/F'] as const
   const essential = `      <Command>${escapeXml(command)}</Command>
       <Arguments>${escapeXml(args.map(quote).join(' '))}</Arguments>
 `
@@ -38,7 +40,7 @@ function plan(facts: LoginFacts): LoginPlan {
       { command: create, afterChange: true },
       { command: create, unless: isThere },
     ],
-    disable: [{ command: ['schtasks', '/Delete', '/TN', NAME, '/F'], onlyIf: isThere }],
+    disable: [{ command: [schtasks, '/Delete', '/TN', NAME, '/F'], onlyIf: isThere }],
   }
 }
 

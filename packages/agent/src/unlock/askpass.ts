@@ -94,6 +94,13 @@ function runAskpass(program: string, text: string, env: NodeJS.ProcessEnv, signa
       detached: OWN_GROUP,
       windowsHide: true,
     })
+    const failed = (cause: unknown) =>
+      trouble(program, `it can't be run: ${(cause as NodeJS.ErrnoException).code}`, cause)
+    // With no descriptor left there is not even a pipe.
+    if (!child.stdout) {
+      child.once('error', cause => reject(failed(cause)))
+      return
+    }
     const parts: Buffer[] = []
     let size = 0
     const stop = (error: unknown) => {
@@ -117,7 +124,7 @@ function runAskpass(program: string, text: string, env: NodeJS.ProcessEnv, signa
     })
     child.once('error', cause => {
       finish()
-      reject(trouble(program, `it can't be run: ${(cause as NodeJS.ErrnoException).code}`, cause))
+      reject(failed(cause))
     })
     child.once('close', status => {
       const line = firstLine(parts)

@@ -33,12 +33,11 @@ export class Turns {
         begin: () => {
           signal.removeEventListener('abort', leave)
           this.#open.add(asker)
-          ask()
-            .then(resolve, reject)
-            .finally(() => {
-              this.#open.delete(asker)
-              this.#beginMore()
-            })
+          // What can't even begin is over, too.
+          new Promise<T>(begun => begun(ask())).then(resolve, reject).finally(() => {
+            this.#open.delete(asker)
+            this.#beginMore()
+          })
         },
       }
       signal.addEventListener('abort', leave, { once: true })

@@ -180,6 +180,11 @@ async function addOne(path: string, work: Work, context: Context): Promise<{ key
     const key = isSealed ? await addSealed(path, terms, agent) : await addOpen(path, terms, agent, opened, context)
     const { passphrase } = opened
     if (!keychain || !passphrase) return { key, remembered: isKnown }
+    if (!opened.key.publicKey.equals(key)) {
+      throw new KeytoolError('failed', `${path} was changed while it was read`, {
+        reason: 'its passphrase is not remembered',
+      })
+    }
     const toRemember = { path, key, passphrase }
     const done = 'the key is loaded, its passphrase is not remembered'
     if (toFill) return { key, remembered: await remember(toRemember, { terms }, toFill, done, context) }

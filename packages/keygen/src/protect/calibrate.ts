@@ -32,7 +32,7 @@ const dials: Readonly<Record<'rounds' | 'kdf' | 'argon2', Dial>> = {
     toOptions: rounds => ({ rounds }),
   },
   kdf: {
-    least: 300_000,
+    least: 600_000,
     most: 4_000_000,
     trial: 50_000,
     derive: amount => promisify(pbkdf2)(passphrase, randomBytes(16), amount, 32, 'sha256'),

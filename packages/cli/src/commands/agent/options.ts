@@ -1,3 +1,4 @@
+import { access } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import {
   type AgentSettings,
@@ -83,5 +84,13 @@ export function lookFor({ socket, pidFile, named }: AgentPlace): Promise<FoundAg
 export async function isAsleep({ socket, pidFile, named }: AgentPlace, context: Context): Promise<boolean> {
   if (named || (await findServer(socket, pidFile))) return false
   const { program, places, env } = context
-  return (await findLoginService(loginFacts(program, places, env))).kind === 'systemd'
+  const { kind, fits } = await findLoginService(loginFacts(program, places, env))
+  return (
+    kind === 'systemd' &&
+    fits &&
+    (await access(socket).then(
+      () => true,
+      () => false,
+    ))
+  )
 }
