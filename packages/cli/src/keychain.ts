@@ -3,9 +3,21 @@ import { createKeychain, type Keychain } from '@keytool/agent'
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import type { Context } from './context.js'
 
-/** The system's keychain. What talks to it is a program beside this one. */
-export function openKeychain({ program, env }: Context): Keychain {
-  return createKeychain({ program: join(dirname(program), 'keychain.cjs'), env })
+/** What talks to the keychain: a program beside this one. */
+export function keychainProgram({ program }: Context): string {
+  return join(dirname(program), 'keychain.cjs')
+}
+
+/**
+ * The system's keychain.
+ * @param timeout milliseconds that it has for an answer, if not the usual
+ */
+export function openKeychain(context: Context, timeout?: number): Keychain {
+  return createKeychain({
+    program: keychainProgram(context),
+    env: context.env,
+    ...(timeout !== undefined && { timeout }),
+  })
 }
 
 /**

@@ -1,6 +1,4 @@
-import { dirname, join } from 'node:path'
 import {
-  createKeychain,
   findLoginService,
   type KeychainState,
   type LoginService,
@@ -9,6 +7,7 @@ import {
   type StatusReport,
 } from '@keytool/agent'
 import type { Context } from '../../context.js'
+import { openKeychain } from '../../keychain.js'
 
 /** What an agent depends on, as this shell finds it. */
 export interface Around {
@@ -19,9 +18,10 @@ export interface Around {
 /** Who asks how things stand does not want to wait for a keychain that hangs. In milliseconds. */
 const PATIENCE = 2_000
 
-export async function lookAround({ program, places, env }: Context): Promise<Around> {
-  const asked = createKeychain({ program: join(dirname(program), 'keychain.cjs'), env, timeout: PATIENCE })
-  const [keychain, login] = await Promise.all([asked.state(), findLoginService(loginFacts(program, places, env))])
+export async function lookAround(context: Context): Promise<Around> {
+  const { program, places, env } = context
+  const asked = openKeychain(context, PATIENCE).state()
+  const [keychain, login] = await Promise.all([asked, findLoginService(loginFacts(program, places, env))])
   return { keychain, login }
 }
 

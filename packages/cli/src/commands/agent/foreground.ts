@@ -1,8 +1,8 @@
-import { dirname, join } from 'node:path'
 import { keepAgent, shellLines } from '@keytool/agent'
 import { hardenProcess } from '@keytool/agent/platform'
 import { isKeytoolError, showForeign } from '@keytool/keygen'
 import type { Context } from '../../context.js'
+import { keychainProgram } from '../../keychain.js'
 import { version } from '../../version.js'
 import { type AgentOptions, isPassing, placeOf, settingsOf, styleOf } from './options.js'
 import { restartAfterCrash } from './restart.js'
@@ -35,7 +35,7 @@ export async function runInForeground(options: AgentOptions, context: Context): 
       places,
       env,
       version,
-      keychainProgram: join(dirname(context.program), 'keychain.cjs'),
+      keychainProgram: keychainProgram(context),
       signal: stop.signal,
       passing: passing !== undefined,
     })

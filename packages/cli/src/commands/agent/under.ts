@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { keepAgent } from '@keytool/agent'
 import { hardenProcess } from '@keytool/agent/platform'
 import { KeytoolError } from '@keytool/keygen'
 import type { Context } from '../../context.js'
+import { keychainProgram } from '../../keychain.js'
 import { version } from '../../version.js'
 import { type AgentOptions, isPassing, placeOf, settingsOf } from './options.js'
 import { makeTemporaryPlace } from './temporary.js'
@@ -28,7 +29,7 @@ export async function runUnder(words: readonly string[], options: AgentOptions, 
       places: context.places,
       env,
       version,
-      keychainProgram: join(dirname(context.program), 'keychain.cjs'),
+      keychainProgram: keychainProgram(context),
       runsProgram: true,
       passing: true,
     })
