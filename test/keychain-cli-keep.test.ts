@@ -1,4 +1,4 @@
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import {
@@ -150,6 +150,11 @@ describe('passphrase', () => {
     })
     expect(await desk.keyring.read(fingerprint)).toBe('nouveau é')
     expect(await desk.run(['keychain', 'check'])).toMatchObject({ status: 0 })
+    // The agent that runs has the new file: it opens it, and puts nothing old back.
+    expect(await desk.run(['reencrypt', '--all'])).toMatchObject({ status: 0 })
+    const env = { ...desk.env, SSH_AUTH_SOCK: join(desk.home.runtime, 'keytool', 'agent.sock') }
+    expect(await run(peerPath('ssh-add'), ['-T', `${path}.pub`], { env })).toMatchObject({ status: 0 })
+    expect(await desk.keyring.read(fingerprint)).toBe('nouveau é')
     // A wrong one changes neither.
     const wrong = await desk.run(['passphrase', path, '--passphrase-file', old, '--new-passphrase-file', old])
     expect(wrong.status).toBe(5)
@@ -158,6 +163,17 @@ describe('passphrase', () => {
     const other = await desk.makeKey('other', 'old')
     const alone = await desk.run(['passphrase', other.path, '--passphrase-file', old, '--new-passphrase-file', fresh])
     expect(alone).toMatchObject({ status: 0, stdout: expect.not.stringContaining('keychain') })
+    expect(await entries()).toHaveLength(1)
+  })
+
+  test('another key in the file of a rule that names one is neither held nor remembered', async () => {
+    const { path } = await makeRemembered()
+    await Promise.all([unlink(path), unlink(`${path}.pub`)])
+    await desk.makeKey('id', 'another one')
+    await desk.restartAgent()
+    expect(await desk.ask(['list'])).toEqual([])
+    const { troubles } = await desk.ask<{ troubles: string[] }>(['agent', 'status'])
+    expect(troubles).toContainEqual(expect.stringContaining('holds another key than its rule names'))
     expect(await entries()).toHaveLength(1)
   })
 

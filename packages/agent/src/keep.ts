@@ -175,6 +175,7 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
     const nameOf = ({ identity }: Openable) => ({ key: fingerprintOf(identity), comment: identity.comment })
     return createRemembered({
       keychain,
+      refresh: () => watch.reload(),
       isRemembered: ({ identity, file }) => {
         const rule = ruleOf(policy(), { blob: identity.blob, ...(file !== undefined && { file }) })
         // Another key may lie in the rule's file by now: nobody has wished to have that one remembered.

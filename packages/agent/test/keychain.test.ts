@@ -322,6 +322,20 @@ describe('the side of the child', () => {
     expect(held.has(INDEX)).toBe(false)
   })
 
+  test('what can not be listed is not left there: nobody could name it again', async () => {
+    const held = new Map<string, string>()
+    const { ask } = memory({
+      get: async account => held.get(account),
+      set: async (account, secret) => {
+        if (account === INDEX) throw isLocked()
+        held.set(account, secret)
+      },
+      delete: async account => held.delete(account),
+    })
+    const [kind, json = ''] = await ask(...store('a'))
+    expect([kind, JSON.parse(json).code, held.size]).toEqual(['error', 'refused', 0])
+  })
+
   test.each([
     ['no JSON', 'x', 'damaged'],
     ['no object', '5', 'damaged'],

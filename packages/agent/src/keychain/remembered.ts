@@ -12,6 +12,8 @@ const MAX_KEY = 256 * 1024
 
 export interface RememberedOptions {
   readonly keychain: Keychain
+  /** Reads the rules anew: one may have been written a moment ago. Never rejects. Default: they are as they are. */
+  readonly refresh?: () => Promise<void>
   /** Whether a key's passphrase lies in the keychain, as its rule says. */
   readonly isRemembered: (key: Openable) => boolean
   /** What is wrong with a key's passphrase in the keychain, or that nothing is any more. Fit to be shown. */
@@ -29,7 +31,8 @@ export interface Remembered extends StoredPassphrases {
 /** What the keychain last had for a key: a passphrase that did not fit, as its hash, or none. */
 type Lack = Buffer | 'missing'
 
-export function createRemembered({ keychain, isRemembered, onTrouble, onUse }: RememberedOptions): Remembered {
+export function createRemembered(options: RememberedOptions): Remembered {
+  const { keychain, isRemembered, onTrouble, onUse } = options
   /** By fingerprint. What is here is replaced by what fits. */
   const lacks = new Map<string, Lack>()
   /** So that the hash is of no use to anybody else. */
@@ -78,6 +81,7 @@ export function createRemembered({ keychain, isRemembered, onTrouble, onUse }: R
       return state
     },
     async find(key, signal) {
+      await options.refresh?.()
       if (!isRemembered(key)) {
         onTrouble(key, undefined)
         return undefined
