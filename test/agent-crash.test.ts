@@ -188,6 +188,17 @@ test('killed twice: what was held again is held again, what was lost is not told
 })
 
 describe('nothing comes back', () => {
+  /** Until only the key's name is kept. Returns the file with the lock's passphrase. */
+  async function addAndLock(): Promise<string> {
+    await ok('add', '--sealed', sealed)
+    await until('the keys on disk', () => lstat(keysFile).catch(() => undefined))
+    const lockFile = join(home.path, 'lock')
+    await writeFile(lockFile, 'mellon\n')
+    await ok('lock', '--passphrase-file', lockFile)
+    await until('no file of it on disk', async () => !(await readFile(keysFile, 'utf8')).includes('"file"'))
+    return lockFile
+  }
+
   const ends: Readonly<Record<string, () => Promise<unknown>>> = {
     'keytool agent stop': () => ok('agent', 'stop'),
     'keytool agent -k': () => ok('agent', '-k'),
@@ -209,12 +220,7 @@ describe('nothing comes back', () => {
   })
 
   test('of an agent that was locked: killing it does not unlock it', async () => {
-    await ok('add', '--sealed', sealed)
-    await until('the keys on disk', () => lstat(keysFile).catch(() => undefined))
-    const lockFile = join(home.path, 'lock')
-    await writeFile(lockFile, 'mellon\n')
-    await ok('lock', '--passphrase-file', lockFile)
-    await until('no file of it on disk', async () => !(await readFile(keysFile, 'utf8')).includes('"file"'))
+    await addAndLock()
     process.kill(pid, 'SIGKILL')
     await waitForEnd(pid)
     expect(await startAgain()).toMatch(/keys that are lost: the sealed one$/m)
@@ -223,12 +229,7 @@ describe('nothing comes back', () => {
   })
 
   test('but what was unlocked again', async () => {
-    await ok('add', '--sealed', sealed)
-    await until('the keys on disk', () => lstat(keysFile).catch(() => undefined))
-    const lockFile = join(home.path, 'lock')
-    await writeFile(lockFile, 'mellon\n')
-    await ok('lock', '--passphrase-file', lockFile)
-    await until('no file of it on disk', async () => !(await readFile(keysFile, 'utf8')).includes('"file"'))
+    const lockFile = await addAndLock()
     await ok('unlock', '--passphrase-file', lockFile)
     await until('its file on disk', async () => (await readFile(keysFile, 'utf8')).includes('"file"'))
     await killWith('the sealed one')
