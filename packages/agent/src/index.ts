@@ -13,6 +13,7 @@ export {
 export { type AgentClient, type ConnectOptions, connectAgent } from './client/client.js'
 export { type FoundAgent, findAgent, findServer } from './client/find.js'
 export { type KnownAgent, knownAgentAt } from './client/known-agents.js'
+export { openAgentStream } from './client/stream.js'
 export type { Gate, Use } from './gates/gate.js'
 export { createLock, type Lock, type LockOptions } from './gates/lock.js'
 export {
@@ -32,6 +33,7 @@ export { readLedger } from './ledger/read.js'
 export { type Verification, verifyLedger } from './ledger/verify.js'
 export type { Problem as LedgerProblem } from './ledger/walk.js'
 export {
+  agentAtLogin,
   type Command,
   chooseLoginKind,
   createRunTool,
@@ -44,17 +46,26 @@ export {
   type LoginEffects,
   type LoginFacts,
   type LoginFile,
+  type LoginJob,
   type LoginKind,
   type LoginKindName,
   type LoginPlan,
   type LoginReport,
   type LoginService,
   type LoginState,
+  type LoginSubject,
   loginDisk,
   loginFacts,
   loginKindsOf,
+  placeVariables,
+  programWords,
   type RunTool,
+  type Step,
+  subjectOf,
+  type Traces,
   uninstallLogin,
+  type Variable,
+  type Words,
   wholeText,
 } from './login/index.js'
 export { type PidFile, pidFileBeside, readPidFile, removePidFile, writePidFile } from './pid-file.js'

@@ -129,6 +129,8 @@ export interface SignOptions {
 /** Whatever can sign: a key in memory, one in an agent, one still sealed. The seam between those who hold keys and use them. */
 export interface Signer {
   readonly publicKey: PublicKey
+  /** A certificate of that key. Whoever logs in offers it before the key itself. */
+  readonly certificate?: PublicKey | undefined
   sign(data: Uint8Array, options?: SignOptions): Promise<Signature>
 }
 

@@ -11,7 +11,6 @@ import {
 } from '../agent.js'
 import { type ExtensionName, type Extensions, extensions } from '../protocol/extensions.js'
 import type { KeyParts } from '../protocol/fields.js'
-import { flagsOf } from '../protocol/flags.js'
 import {
   type Replies,
   type ReplyName,
@@ -30,7 +29,9 @@ import {
   type StatusReport,
 } from '../reports.js'
 import type { Terms } from '../terms.js'
+import { explainConnect } from './connect-trouble.js'
 import { Exchange, unreachable, type Wish } from './exchange.js'
+import { signerOf } from './signers.js'
 
 export interface ConnectOptions {
   /**
@@ -43,7 +44,7 @@ export interface ConnectOptions {
 /** An agent at the other end of a socket. What its agent does not have, it refuses. */
 export interface AgentClient extends Required<Omit<Agent, 'forClient' | 'inspect' | 'distrust'>> {
   readonly path: string
-  /** What it can sign with. Certificates, and types that the table of algorithms does not have, are left out. */
+  /** What it can sign with, in the order of its list. Types that the table of algorithms does not have are left out. */
   signers(): Promise<Signer[]>
   /** Whether the agent has this extension: what `query` says (RFC 9987 section 5.8.1). One that does not answer that has none. */
   supports(extension: string): Promise<boolean>
@@ -177,7 +178,8 @@ class Client implements AgentClient {
   }
 
   async signers(): Promise<Signer[]> {
-    return (await this.list()).flatMap(identity => this.#signer(identity) ?? [])
+    const sign = this.sign.bind(this)
+    return (await this.list()).flatMap(identity => signerOf(identity, sign) ?? [])
   }
 
   async supports(extension: string): Promise<boolean> {
@@ -208,16 +210,6 @@ class Client implements AgentClient {
     this.#exchange.close()
   }
 
-  #signer(identity: Identity): Signer | undefined {
-    const publicKey = publicKeyOf(identity)
-    if (!publicKey || publicKey.algorithm.certifies) return undefined
-    return {
-      publicKey,
-      sign: (data, options = {}) =>
-        this.sign(publicKey.blob, Buffer.from(data), flagsOf(publicKey.algorithm, options.hash)),
-    }
-  }
-
   async #add(key: KeyParts, comment: string, constraints: Terms): Promise<void> {
     // An agent that knows no constraints takes a plain add still.
     if (Object.keys(constraints).length === 0) await this.#ask('add', { key, comment }, 'success')
@@ -242,18 +234,4 @@ function keyPartsOf(identity: Identity, { algorithm, parts }: PrivateKey): KeyPa
 
 function wishOf(what: Asked): Wish {
   return wishes[what] ?? { wish: 'do that' }
-}
-
-const connectReasons: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no socket',
-  ECONNREFUSED: 'nobody listens on the socket',
-  ENOTSOCK: 'it is not a socket',
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  EAGAIN: 'it is too busy to answer',
-}
-
-function explainConnect(cause: Error): string {
-  const { code } = cause as NodeJS.ErrnoException
-  return code === undefined ? cause.message : (connectReasons[code] ?? code)
 }
