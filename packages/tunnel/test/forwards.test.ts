@@ -1,104 +1,42 @@
 import { once } from 'node:events'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { Duplex, PassThrough } from 'node:stream'
 import { KeytoolError } from '@keytool/keygen'
-import { explainListening, type LocalForward, listenLocal, type OpenTarget } from '../src/forwards/local.js'
-import { addressToBind, formatForward, isOpenToOthers, parseForward } from '../src/forwards/spec.js'
+import type { Forward, ForwardOptions } from '../src/forwards/forward.js'
+import { explainListening } from '../src/forwards/listen.js'
+import { parseForward } from '../src/forwards/spec.js'
 import { findPortOwner } from '../src/platform/port-owner.js'
+import { echoAtEnd, endOf, fakeServer, OpenForwards, refuse, until, visit } from './forwards-fake.js'
 
-describe('-L', () => {
-  test.each([
-    ['1110:mail.example:110', undefined, 1110, 'mail.example', 110, false],
-    ['0:localhost:65535', undefined, 0, 'localhost', 65535, false],
-    ['127.0.0.2:80:a:1', '127.0.0.2', 80, 'a', 1, false],
-    ['localhost:80:a:1', 'localhost', 80, 'a', 1, false],
-    ['[::1]:80:[2001:db8::1]:443', '::1', 80, '2001:db8::1', 443, false],
-    ['192.0.2.1:80:a:1', '192.0.2.1', 80, 'a', 1, true],
-    ['*:80:a:1', '*', 80, 'a', 1, true],
-    [':80:a:1', '*', 80, 'a', 1, true],
-  ])('%s', (text, bind, port, host, hostPort, open) => {
-    const spec = parseForward('local', text)
-    expect(spec).toEqual({ kind: 'local', ...(bind && { bind }), port, to: { host, port: hostPort } })
-    expect(isOpenToOthers(spec)).toBe(open)
-    expect(parseForward('local', formatForward(spec))).toEqual(spec)
-  })
+const forwards = new OpenForwards()
 
-  test.each([
-    '',
-    '80',
-    '80:a',
-    '80:a:0',
-    '80:a:65536',
-    '65536:a:80',
-    '-1:a:80',
-    '1e3:a:80',
-    'a:80',
-    '80::1',
-    'x:80:a:1:2',
-    '::1:80:a:1',
-    '[::1:80:a:1',
-    '[a]:80:b:1',
-    '80:[::1]x:1',
-    '80:-oProxyCommand=x:1',
-    '80:a b:1',
-    '80:a\nb:1',
-    '80:a\u202eb:1',
-    '80:$(x):1',
-    '-x:80:a:1',
-    '/run/a.sock:b:1',
-    '80:/run/a.sock',
-  ])('%j is refused', text => {
-    expect(() => parseForward('local', text)).toThrow(expect.objectContaining({ code: 'usage' }))
-  })
+afterEach(() => forwards.close())
 
-  test.each(['remote', 'dynamic'] as const)('%s forwards are not carried yet, and that is said', kind => {
-    const told = expect.objectContaining({ code: 'usage', reason: expect.stringContaining('not carried yet') })
-    expect(() => parseForward(kind, '1080')).toThrow(told)
-  })
-
-  test('loopback unless an address is written', () => {
-    expect(addressToBind(parseForward('local', '80:a:1'))).toBe('127.0.0.1')
-    expect(addressToBind(parseForward('local', '*:80:a:1'))).toBeUndefined()
-  })
-})
+function listen(open: () => Duplex | Promise<Duplex>, more: Partial<ForwardOptions> = {}): Promise<Forward> {
+  return forwards.open('local', '0:target:1', fakeServer(open), more)
+}
 
 describe('a listener', () => {
-  const open: LocalForward[] = []
-
-  afterEach(async () => {
-    for (const forward of open.splice(0)) await forward.close()
+  test('tells the target where the connection came from', async () => {
+    const server = fakeServer(refuse)
+    const troubles: unknown[] = []
+    const onTrouble = (error: unknown) => troubles.push(error)
+    const forward = await forwards.open('local', '0:target.example:42', server, { onTrouble })
+    expect(await endOf(visit(forward))).toBe('ECONNRESET')
+    await until(() => forward.counters.open === 0)
+    expect(server.asked.direct).toEqual([['target.example', 42, { host: '127.0.0.1', port: expect.any(Number) }]])
+    expect(forward.counters).toEqual({ connections: 1, open: 0, bytesIn: 0, bytesOut: 0, lastError: 'not this one' })
+    expect(troubles).toMatchObject([{ message: 'not this one' }])
+    expect(forward.place).toBe(`127.0.0.1:${forward.port}`)
   })
 
-  async function listen(target: OpenTarget, text = '0:target:1'): Promise<LocalForward> {
-    const forward = await listenLocal(parseForward('local', text), target)
-    open.push(forward)
-    return forward
-  }
-
-  function visit(forward: LocalForward): Socket {
-    return connect({ ...forward.address, allowHalfOpen: true })
-  }
-
-  async function endOf(socket: Socket): Promise<string> {
-    socket.resume()
-    return new Promise(resolve => {
-      socket.on('error', error => resolve(String((error as NodeJS.ErrnoException).code)))
-      socket.on('end', () => resolve('end'))
-    })
-  }
-
-  test('tells the target where the connection came from', async () => {
-    const asked: unknown[] = []
-    const forward = await listen(async (...args) => {
-      asked.push(args)
-      throw new KeytoolError('refused', 'not this one')
-    }, '0:target.example:42')
+  test('leads to a Unix socket on the server', async () => {
+    const server = fakeServer(echoAtEnd)
+    const forward = await forwards.open('local', '0:/run/x.sock', server)
     const socket = visit(forward)
-    expect(await endOf(socket)).toBe('ECONNRESET')
-    const end = Date.now() + 1000
-    while (forward.counters.open > 0 && Date.now() < end) await new Promise(resolve => setTimeout(resolve, 2))
-    expect(asked).toEqual([['target.example', 42, { host: '127.0.0.1', port: expect.any(Number) }]])
-    expect(forward.counters).toEqual({ connections: 1, open: 0, bytesIn: 0, bytesOut: 0, lastError: 'not this one' })
+    socket.end('abc')
+    expect(String(await once(socket, 'data'))).toBe('[abc]')
+    expect(server.asked.unix).toEqual(['/run/x.sock'])
   })
 
   test('waits with reading until the target is there, and hands each end on by itself', async () => {
@@ -113,6 +51,30 @@ describe('a listener', () => {
     const [answer] = await once(socket, 'data')
     expect(String(answer)).toBe('[before anybody listens]')
     expect(await endOf(socket)).toBe('end')
+  })
+
+  test('a link that gives no connection is a reset', async () => {
+    const connection = () => Promise.reject(new KeytoolError('unreachable', 'down just now'))
+    const forward = await listen(echoAtEnd, { link: { connection } })
+    expect(await endOf(visit(forward))).toBe('ECONNRESET')
+    expect(forward.counters).toMatchObject({ connections: 1, lastError: 'down just now' })
+  })
+
+  test('who leaves while the connection is awaited is forgotten, and nothing is asked of the server', async () => {
+    const server = fakeServer(echoAtEnd)
+    let arrive: () => void = () => {}
+    const gate = new Promise<void>(resolve => {
+      arrive = resolve
+    })
+    const connection = () => gate.then(() => server.connection)
+    const forward = await forwards.open('local', '0:target:1', server, { link: { connection } })
+    const ended = endOf(visit(forward))
+    await until(() => forward.counters.open === 1)
+    await forward.close()
+    arrive()
+    expect(await ended).toBe('ECONNRESET')
+    await new Promise(setImmediate)
+    expect(server.asked.direct).toEqual([])
   })
 
   test('a channel that breaks is a reset, even when half of it had ended', async () => {
@@ -161,65 +123,90 @@ describe('a listener', () => {
     socket.destroy()
   })
 
-  describe('on a port in use', () => {
-    let holder: Server
-    let port: number
-
-    beforeAll(async () => {
-      holder = createServer().listen(0, '127.0.0.1')
-      await once(holder, 'listening')
-      port = (holder.address() as { port: number }).port
-    })
-
-    afterAll(() => holder.close())
-
-    test('names it, its holder where that can be known, and a free one', async () => {
-      const owner = await findPortOwner(port, '127.0.0.1')
-      // This very process holds it. Other systems can't tell.
-      expect(owner?.pid).toBe(process.platform === 'linux' ? process.pid : undefined)
-      const failure = listenLocal(parseForward('local', `${port}:mail.example:110`), async () => echoAtEnd())
-      await expect(failure).rejects.toMatchObject({
-        code: 'failed',
-        message: `127.0.0.1:${port} is in use`,
-        reason: owner && `held by ${owner.name} (pid ${owner.pid})`,
-        hint: expect.stringMatching(/^a free port: -L \d+:mail\.example:110$/),
-      })
-    })
-
-    test('nobody is named for a free one, for another address, or on a system that can’t tell', async () => {
-      expect(await findPortOwner(1, '127.0.0.1')).toBeUndefined()
-      expect(await findPortOwner(port, '127.0.0.77')).toBeUndefined()
-      expect(await findPortOwner(port, '127.0.0.1', 'win32')).toBeUndefined()
-    })
+  test('closes while some are open, and may be closed again', async () => {
+    const forward = await listen(() => new PassThrough())
+    const socket = visit(forward)
+    const ended = endOf(socket)
+    await until(() => forward.counters.open === 1)
+    await Promise.all([forward.close(), forward.close()])
+    expect(await ended).toBe('ECONNRESET')
+    expect(await endOf(visit(forward))).toBe('ECONNREFUSED')
   })
 
-  test('a port kept for root comes with one that is not', async () => {
-    const error = await explainListening({ code: 'EACCES' }, parseForward('local', '110:mail.example:110'))
-    expect(error).toMatchObject({ code: 'failed', hint: 'take -L 1110:mail.example:110' })
-  })
-
-  test('an address of another machine', async () => {
-    const spec = parseForward('local', '192.0.2.1:0:a:1')
-    await expect(listenLocal(spec, async () => echoAtEnd())).rejects.toMatchObject({
-      code: 'failed',
-      reason: 'that is no address of this machine',
-    })
+  test('one more than its limit is reset and counted; there is room again when one has left', async () => {
+    const troubles: unknown[] = []
+    const limits = { connections: 2 }
+    const forward = await listen(() => new PassThrough(), { limits, onTrouble: error => troubles.push(error) })
+    const sockets: Socket[] = []
+    for (let index = 0; index < 2; index++) {
+      sockets.push(visit(forward).resume())
+      await until(() => forward.counters.open === index + 1)
+    }
+    expect(await endOf(visit(forward))).toBe('ECONNRESET')
+    expect(forward.counters).toMatchObject({ connections: 3, open: 2 })
+    const told = 'more than 2 connections at once through one forward'
+    expect(forward.counters.lastError).toBe(told)
+    expect(troubles).toMatchObject([{ code: 'failed', message: told }])
+    sockets[0]?.resetAndDestroy()
+    await until(() => forward.counters.open === 1)
+    const next = visit(forward)
+    next.end('in')
+    expect(String(await once(next, 'data'))).toBe('in')
   })
 })
 
-/** Answers with what came, once the other side has ended. */
-function echoAtEnd(): Duplex {
-  const parts: Buffer[] = []
-  return new Duplex({
-    read() {},
-    write(chunk, _encoding, done) {
-      parts.push(chunk)
-      done()
-    },
-    final(done) {
-      this.push(`[${Buffer.concat(parts)}]`)
-      this.push(null)
-      done()
-    },
+describe('a port in use', () => {
+  let holder: Server
+  let port: number
+
+  beforeAll(async () => {
+    holder = createServer().listen(0, '127.0.0.1')
+    await once(holder, 'listening')
+    port = (holder.address() as { port: number }).port
   })
-}
+
+  afterAll(() => holder.close())
+
+  test.each([
+    ['local', '-L', ':mail.example:110'],
+    ['local', '-L', ':/run/a\\:b'],
+    ['dynamic', '-D', ''],
+  ] as const)('is named with its holder where that can be known, and a free one: %s', async (kind, option, rest) => {
+    const owner = await findPortOwner(port, '127.0.0.1')
+    // This very process holds it. Other systems can't tell.
+    expect(owner?.pid).toBe(process.platform === 'linux' ? process.pid : undefined)
+    const error = await forwards
+      .open(kind, `${port}${rest}`, fakeServer())
+      .then(undefined, (error: KeytoolError) => error)
+    expect(error).toMatchObject({
+      code: 'failed',
+      message: `127.0.0.1:${port} is in use`,
+      reason: owner && `held by ${owner.name} (pid ${owner.pid})`,
+    })
+    const [, free] = new RegExp(`^a free port: ${option} (\\d+)`).exec((error as KeytoolError).hint ?? '') ?? []
+    expect((error as KeytoolError).hint).toBe(`a free port: ${option} ${free}${rest}`)
+    // It can be typed as it stands.
+    await forwards.open(kind, `${free}${rest}`, fakeServer())
+  })
+
+  test('has nobody named when free, for another address, or on a system that can’t tell', async () => {
+    expect(await findPortOwner(1, '127.0.0.1')).toBeUndefined()
+    expect(await findPortOwner(port, '127.0.0.77')).toBeUndefined()
+    expect(await findPortOwner(port, '127.0.0.1', 'win32')).toBeUndefined()
+  })
+})
+
+test('a port kept for root comes with one that is not', async () => {
+  const denied = { code: 'EACCES' }
+  const local = await explainListening(denied, parseForward('local', '110:mail.example:110'))
+  expect(local).toMatchObject({ code: 'failed', hint: 'take -L 1110:mail.example:110' })
+  const dynamic = await explainListening(denied, parseForward('dynamic', '*:80'))
+  expect(dynamic).toMatchObject({ code: 'failed', hint: 'take -D *:1080' })
+})
+
+test('an address of another machine', async () => {
+  await expect(forwards.open('local', '192.0.2.1:0:a:1', fakeServer())).rejects.toMatchObject({
+    code: 'failed',
+    reason: 'that is no address of this machine',
+  })
+})

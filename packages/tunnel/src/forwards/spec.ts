@@ -1,44 +1,79 @@
-import { isIPv6 } from 'node:net'
-import { isPlain, KeytoolError, showForeign } from '@keytool/keygen'
-
-/** A local forward: listen here, carry to `to` as the server sees it. */
-export interface LocalForwardSpec {
-  readonly kind: 'local'
-  /** Address to listen on: `undefined` is 127.0.0.1, `*` every address of this machine. */
-  readonly bind?: string
-  /** 0 to 65535; 0 lets the system choose. */
-  readonly port: number
-  readonly to: { readonly host: string; readonly port: number }
-}
-
-export type ForwardKind = 'local' | 'remote' | 'dynamic'
-
-const options: Readonly<Record<ForwardKind, string>> = { local: '-L', remote: '-R', dynamic: '-D' }
+import { KeytoolError, showForeign } from '@keytool/keygen'
+import { checkHostField, type Field, readPathField, readPortField, splitFields } from './fields.js'
 
 /**
- * Reads what ssh's `-L` takes: `[bind:]port:host:hostport`, IPv6 addresses in brackets. An empty bind address or `*`
- * is every address; leaving it out is loopback only.
- * @throws KeytoolError `usage`; also for Unix sockets, `-R` and `-D`, which are not carried yet
+ * Where is listened. `bind`: the address, `undefined` is loopback only, `*` every address; `port`: 0 to 65535, 0 lets the
+ * system (or the server) choose. Or the path of a Unix socket.
  */
-export function parseForward(kind: ForwardKind, text: string): LocalForwardSpec {
-  const option = options[kind]
-  if (kind !== 'local') throw bad(option, text, `${option} is not carried yet`)
-  if (text.includes('/')) throw bad(option, text, 'Unix sockets are not carried yet')
-  const fields = splitFields(option, text)
-  if (fields.length < 3 || fields.length > 4) throw bad(option, text, 'it is written [bind:]port:host:hostport')
-  const [hostPort = '', host = '', port = '', bind] = fields.reverse()
-  checkHost(option, text, host)
-  const to = { host, port: readPort(option, text, hostPort, 1) }
-  const spec = { kind, port: readPort(option, text, port, 0), to } as const
-  if (bind === undefined) return spec
-  if (bind !== '' && bind !== '*') checkHost(option, text, bind)
-  return { ...spec, bind: bind === '' ? '*' : bind }
+export type ListenPlace = { readonly bind?: string; readonly port: number } | { readonly path: string }
+
+/** Where a connection is carried to, as the end that dials sees it. `port`: 1 to 65535. */
+export type TargetPlace = { readonly host: string; readonly port: number } | { readonly path: string }
+
+/** One forward, as it was asked for. */
+export type ForwardSpec =
+  /** Listens here; the server dials. */
+  | { readonly kind: 'local'; readonly listen: ListenPlace; readonly to: TargetPlace }
+  /** The server listens; dialled here. Without `to` the far side speaks SOCKS, as with `ssh -R port`. */
+  | { readonly kind: 'remote'; readonly listen: ListenPlace; readonly to?: TargetPlace }
+  /** Listens here and speaks SOCKS; the server dials. */
+  | { readonly kind: 'dynamic'; readonly listen: ListenPlace }
+
+export type ForwardKind = ForwardSpec['kind']
+/** The forwards of one kind. */
+export type ForwardOf<K extends ForwardKind> = Extract<ForwardSpec, { kind: K }>
+
+interface Grammar {
+  readonly option: string
+  readonly form: string
+  readonly example: string
+  readonly target: 'needed' | 'optional' | 'none'
 }
 
-/** The same forward as text; {@link parseForward} reads it back. */
-export function formatForward(spec: LocalForwardSpec): string {
-  const bind = spec.bind === undefined ? '' : `${inBrackets(spec.bind)}:`
-  return `${bind}${spec.port}:${inBrackets(spec.to.host)}:${spec.to.port}`
+/** One row a kind. */
+const grammars: Readonly<Record<ForwardKind, Grammar>> = {
+  local: { option: '-L', form: '[bind:]port:host:hostport', example: '-L 1110:mail.example:110', target: 'needed' },
+  remote: { option: '-R', form: '[bind:]port:host:hostport', example: '-R 8080:localhost:80', target: 'optional' },
+  dynamic: { option: '-D', form: '[bind:]port', example: '-D 1080', target: 'none' },
+}
+
+/**
+ * Reads what ssh's `-L`, `-R` and `-D` take: `[bind:]port:host:hostport`, IPv6 addresses in brackets, a Unix socket's path
+ * in place of `[bind:]port` or `host:hostport` (`\:` is a colon in it); `-D`, and `-R` if the far side is to speak SOCKS,
+ * without a target. An empty bind address or `*` is every address; leaving it out is loopback only.
+ * @throws KeytoolError `usage`; also for a path that is not absolute: who knows the home expands `~/` before
+ */
+export function parseForward<K extends ForwardKind>(kind: K, text: string): ForwardOf<K>
+export function parseForward(kind: ForwardKind, text: string): ForwardSpec {
+  const { option, form, example, target } = grammars[kind]
+  try {
+    const fields = splitFields(text)
+    const away = target === 'none' || (target === 'optional' && isListenOnly(fields)) ? 0 : targetLength(fields)
+    const listen = readListen(fields.slice(0, fields.length - away), form)
+    if (kind === 'dynamic' || (kind === 'remote' && away === 0)) return { kind, listen }
+    return { kind, listen, to: readTarget(fields.slice(fields.length - away), form) }
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause
+    throw new KeytoolError('usage', `${option} ${showForeign(text)} can't be used`, {
+      reason: cause.message,
+      hint: `such as: ${example}`,
+    })
+  }
+}
+
+/** The same forward as text, without its option; {@link parseForward} reads it back. */
+export function formatForward(spec: ForwardSpec): string {
+  const { listen } = spec
+  const bind = 'path' in listen || listen.bind === undefined ? '' : `${inBrackets(listen.bind)}:`
+  const from = 'path' in listen ? escapePath(listen.path) : `${bind}${listen.port}`
+  if (!('to' in spec) || spec.to === undefined) return from
+  const { to } = spec
+  return `${from}:${'path' in to ? escapePath(to.path) : formatPlace(to.host, to.port)}`
+}
+
+/** The option a forward is given with: `-L`, `-R`, `-D`. */
+export function forwardOption(kind: ForwardKind): string {
+  return grammars[kind].option
 }
 
 /** `host:port`, an IPv6 address in brackets. */
@@ -46,50 +81,71 @@ export function formatPlace(host: string, port: number): string {
   return `${inBrackets(host)}:${port}`
 }
 
-/** The address to listen on; `undefined` for all of them. */
-export function addressToBind(spec: LocalForwardSpec): string | undefined {
-  if (spec.bind === undefined || spec.bind === 'localhost') return '127.0.0.1'
-  return spec.bind === '*' ? undefined : spec.bind
+/** Where a forward leads, as it may be shown: `host:port`, a path, or `SOCKS` when whoever comes in says so. */
+export function formatTarget(spec: ForwardSpec): string {
+  const to = 'to' in spec ? spec.to : undefined
+  if (to === undefined) return 'SOCKS'
+  return 'path' in to ? to.path : formatPlace(to.host, to.port)
 }
 
-/** True when others than this machine may come in: worth a line of warning. */
-export function isOpenToOthers(spec: LocalForwardSpec): boolean {
-  const address = addressToBind(spec)
+/** Where a forward listens, as it may be shown; with the port that was chosen, where there is one. */
+export function formatListen({ kind, listen }: ForwardSpec, chosen?: number): string {
+  if ('path' in listen) return listen.path
+  const host = kind === 'remote' ? (listen.bind ?? 'localhost') : (addressToBind(listen) ?? '*')
+  return formatPlace(host, chosen ?? listen.port)
+}
+
+/** The address to listen on here; `undefined` for all of them. */
+export function addressToBind({ bind }: { readonly bind?: string }): string | undefined {
+  if (bind === undefined || bind === 'localhost') return '127.0.0.1'
+  return bind === '*' ? undefined : bind
+}
+
+/** What the server is asked to listen on (RFC 4254 section 7.1): empty is every address. */
+export function hostToAsk({ bind }: { readonly bind?: string }): string {
+  return bind === '*' ? '' : (bind ?? 'localhost')
+}
+
+/**
+ * True when others than the listening machine may come in: worth a line of warning. For a remote forward it is what is
+ * asked for; the server decides (OpenSSH's GatewayPorts).
+ */
+export function isOpenToOthers({ listen }: ForwardSpec): boolean {
+  if ('path' in listen) return false
+  const address = addressToBind(listen)
   return address === undefined || !(address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address))
 }
 
-function splitFields(option: string, text: string): string[] {
-  const fields: string[] = []
-  let rest = text
-  for (;;) {
-    const [whole, inside, plain] = /^(?:\[([^\][]*)\]|([^:\][]*))(?=:|$)/.exec(rest) ?? []
-    if (whole === undefined) throw bad(option, text, 'the brackets do not fit')
-    if (inside !== undefined && !isIPv6(inside)) throw bad(option, text, 'only an IPv6 address stands in brackets')
-    fields.push(inside ?? plain ?? '')
-    if (whole.length === rest.length) return fields
-    rest = rest.slice(whole.length + 1)
+/** `port` or `bind:port` alone, or one path: then nothing is left for a target. */
+function isListenOnly(fields: readonly Field[]): boolean {
+  return fields.length === 1 || (fields.length === 2 && fields[1]?.form !== 'path')
+}
+
+/** How many fields at the end are the target. */
+function targetLength(fields: readonly Field[]): number {
+  return fields.at(-1)?.form === 'path' ? 1 : 2
+}
+
+function readListen(fields: readonly Field[], form: string): ListenPlace {
+  const [first, second] = fields
+  if (first === undefined || fields.length > 2) throw new SyntaxError(`it is written ${form}`)
+  if (second === undefined) {
+    return first.form === 'path' ? { path: readPathField(first) } : { port: readPortField(first, 0) }
   }
+  if (first.form === 'path') throw new SyntaxError(`it is written ${form}`)
+  if (first.text === '' || first.text === '*') return { bind: '*', port: readPortField(second, 0) }
+  return { bind: checkHostField(first), port: readPortField(second, 0) }
 }
 
-function checkHost(option: string, text: string, host: string): void {
-  if (host === '') throw bad(option, text, 'the host is missing')
-  if (host.startsWith('-')) throw bad(option, text, 'a host does not begin with -')
-  if (host.length > 255 || !isPlain(host) || !/^[^\s,*?!@'"`\\$;|&<>(){}]+$/.test(host)) {
-    throw bad(option, text, 'that is no name of a host')
-  }
+function readTarget(fields: readonly Field[], form: string): TargetPlace {
+  const [first, second] = fields
+  if (first === undefined) throw new SyntaxError(`it is written ${form}`)
+  if (second === undefined) return { path: readPathField(first) }
+  return { host: checkHostField(first), port: readPortField(second, 1) }
 }
 
-function readPort(option: string, text: string, word: string, least: number): number {
-  const port = /^\d{1,5}$/.test(word) ? Number(word) : Number.NaN
-  if (port >= least && port <= 65535) return port
-  throw bad(option, text, `a port is a number from ${least} to 65535`)
-}
-
-function bad(option: string, text: string, reason: string): KeytoolError {
-  return new KeytoolError('usage', `${option} ${showForeign(text)} can't be used`, {
-    reason,
-    hint: 'such as: -L 1110:mail.example:110',
-  })
+function escapePath(path: string): string {
+  return path.replace(/[\\:]/g, '\\$&')
 }
 
 function inBrackets(host: string): string {
