@@ -6,20 +6,14 @@ import type { Context } from './context.js'
 export interface HostChecking {
   /** A fingerprint that the user got from elsewhere: an unknown host that shows this key is accepted. */
   readonly hostKey?: string
-  /** Read known_hosts, but write nothing. */
+  /** Read known_hosts, but write nothing: for `--dry-run`. */
   readonly readOnly?: boolean
 }
 
 /** How a host is proved: known_hosts first; an unknown one is asked about once, or compared with what was given. */
 export function hostPolicy({ hostKey, readOnly = false }: HostChecking, context: Context): HostPolicy {
-  const { home } = context.places
-  const knownHosts = readOnly ? new ReadOnlyKnownHosts({ home }) : new KnownHosts({ home })
+  const knownHosts = new KnownHosts({ home: context.places.home, readOnly })
   return { knownHosts, confirmHost: hostKey === undefined ? askAbout(context) : compareWith(hostKey) }
-}
-
-/** For `--dry-run`: what is confirmed is not noted. */
-class ReadOnlyKnownHosts extends KnownHosts {
-  override async remember(): Promise<void> {}
 }
 
 function compareWith(expected: string): ConfirmHost {
@@ -35,14 +29,17 @@ function compareWith(expected: string): ConfirmHost {
 function askAbout(context: Context): ConfirmHost {
   return async unknown => {
     const { say } = context
-    const { key, fingerprint: shown, otherNames } = unknown
+    const { key, fingerprint: shown, otherNames, certificateTrouble } = unknown
+    const trouble = certificateTrouble === undefined ? '' : `its certificate does not count: ${certificateTrouble}`
     if (!hasTerminal(context)) {
+      const reasons = [`it shows ${key.algorithm.label} ${shown}`, trouble, 'there is no terminal to ask on']
       throw new KeytoolError('host-key-unknown', `the host key of ${nameOf(unknown)} is not known`, {
-        reason: `it shows ${key.algorithm.label} ${shown}; there is no terminal to ask on`,
+        reason: reasons.filter(Boolean).join('; '),
         hint: `if that is right, the same line with --host-key ${shown}`,
       })
     }
     say.prompt(`the host key of ${nameOf(unknown)} is not known yet`)
+    if (trouble) say.prompt(trouble)
     say.prompt(`${key.algorithm.label} ${shown}`)
     say.prompt(randomart(key))
     if (otherNames.length > 0) say.prompt(`the same key is known as ${otherNames.slice(0, 5).join(', ')}`)

@@ -1,9 +1,9 @@
-import { appendFile, chmod, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { generate, matchesPattern, nameOfHost, type PublicKey } from '@keytool/keygen'
-import { verifyHost } from '../src/connection/hostkeys.js'
-import { appendLineToOwn } from '../src/known-hosts/append.js'
+import { fingerprint, generate, hideName, matchesPattern, nameOfHost, type PublicKey } from '@keytool/keygen'
+import { type HostPolicy, rememberHost, type StrictHostKeyChecking, verifyHost } from '../src/connection/hostkeys.js'
+import { appendToOwn } from '../src/known-hosts/append.js'
 import { KnownHosts } from '../src/known-hosts/store.js'
 
 // Made with: printf 'mail.example %s\n[mail.example]:2222 %s\n' "$KEY" "$KEY" >f; ssh-keygen -H -f f  (OpenSSH 9.2)
@@ -91,7 +91,10 @@ describe('a line', () => {
     const content = HASHED.map(hosts => line(hosts, key)).join('\n')
     expect(await stateOf(content)).toBe('known')
     expect(await stateOf(content, 'MAIL.example', 2222)).toBe('known')
-    expect(await stateOf(content, 'mail.example', 2223)).toBe('unknown')
+    const withPort = content.split('\n').at(1) ?? ''
+    expect(await stateOf(withPort, 'mail.example', 2222)).toBe('known')
+    expect(await stateOf(withPort, 'mail.example', 2223)).toBe('unknown')
+    expect(await stateOf(withPort)).toBe('unknown')
     expect(await stateOf(content, 'mail2.example')).toBe('unknown')
   })
 
@@ -112,6 +115,32 @@ test('the key that has changed is told with its place and type', async () => {
   // Of two others the one of the same type: that is the one the user knows.
   expect(found).toMatchObject({ state: 'changed', place: { file: '~/known_hosts', line: 3 }, keyType: 'ssh-ed25519' })
   expect(await open().typesFor('mail.example', 22)).toEqual(['ssh-rsa', 'ssh-ed25519'])
+})
+
+test('a line without a port is good for every port that has none of its own, and nothing follows from it', async () => {
+  const lookup = (port: number) => open().lookup('mail.example', port, need(key).blob)
+  await writeFile(file, `${line('mail.example', key)}\n${line('[mail.example]:2222', other)}\n`)
+  expect(await lookup(22)).toMatchObject({ state: 'known', mayRotate: true })
+  expect(await lookup(2223)).toMatchObject({ state: 'known', mayRotate: false, place: { line: 1 } })
+  expect(await lookup(2222)).toMatchObject({ state: 'changed', place: { line: 2 } })
+  expect(await open().typesFor('mail.example', 2223)).toEqual(['ssh-ed25519'])
+  // Stricter than ssh, which would ask.
+  await writeFile(file, line('mail.example', key, '@revoked'))
+  expect(await lookup(2223)).toMatchObject({ state: 'revoked' })
+})
+
+test('a key of a system file is known, and not the user’s to change', async () => {
+  const system = join(home, 'system')
+  await writeFile(file, '')
+  await writeFile(system, `${line('mail.example', key)}\n`)
+  const hosts = new KnownHosts({ home, files: [file], systemFiles: [system] })
+  const lookup = (shown: PublicKey | undefined) => hosts.lookup('mail.example', 22, need(shown).blob)
+  expect(await lookup(key)).toMatchObject({ state: 'known', mayRotate: false })
+  expect(await lookup(other)).toMatchObject({ state: 'changed', isRemovable: false })
+  const policy = { knownHosts: hosts }
+  await expect(verifyHost(policy, 'mail.example', 22, need(other).blob)).rejects.toMatchObject({
+    hint: 'if the server was rebuilt: correct line 1 of ~/system; if not, someone may be listening',
+  })
 })
 
 test('an unknown host may be known by other names', async () => {
@@ -138,6 +167,28 @@ describe('writing', () => {
     const text = await readFile(file, 'utf8')
     expect(text).not.toContain('new.example')
     expect((await open().lookup('new.example', 2222, need(key).blob)).state).toBe('known')
+  })
+
+  test.each([true, false])('hides it, or not, where that is asked for: %s', async hash => {
+    await writeFile(file, hash ? '' : `${line(need(HASHED[0]), other)}\n`)
+    const hosts = new KnownHosts({ home, files: [file], systemFiles: [], hash })
+    await hosts.remember('new.example', 22, need(key).blob)
+    expect((await readFile(file, 'utf8')).includes('new.example')).toBe(!hash)
+    expect((await hosts.lookup('new.example', 22, need(key).blob)).state).toBe('known')
+  })
+
+  test('several files: all are read, the first is written; read only, none', async () => {
+    const second = join(home, 'second')
+    await writeFile(file, '')
+    await writeFile(second, `${line('second.example', key)}\n`)
+    const settings = { home, files: [file, second], systemFiles: [] }
+    const hosts = new KnownHosts(settings)
+    expect((await hosts.lookup('second.example', 22, need(key).blob)).state).toBe('known')
+    await new KnownHosts({ ...settings, readOnly: true }).remember('new.example', 22, need(key).blob)
+    expect(await readFile(file, 'utf8')).toBe('')
+    await hosts.remember('new.example', 22, need(key).blob)
+    expect(await readFile(file, 'utf8')).toBe(`${line('new.example', key)}\n`)
+    expect(await readFile(second, 'utf8')).toBe(`${line('second.example', key)}\n`)
   })
 
   test('a name in any letters is written in UTF-8, as ssh compares it', async () => {
@@ -187,16 +238,16 @@ describe('writing', () => {
     const mine = process.geteuid
     process.geteuid = () => 1 + (process.getuid?.() ?? 0)
     try {
-      await expect(appendLineToOwn(foreign, 'x')).rejects.toMatchObject({ code: 'refused' })
+      await expect(appendToOwn(foreign, Buffer.from('x\n'))).rejects.toMatchObject({ code: 'refused' })
     } finally {
       Object.assign(process, { geteuid: mine })
     }
     expect(await readFile(foreign, 'utf8')).toBe('# theirs\n')
-    await expect(appendLineToOwn('/dev/null', 'x')).rejects.toMatchObject({
+    await expect(appendToOwn('/dev/null', Buffer.from('x\n'))).rejects.toMatchObject({
       code: 'refused',
       message: '/dev/null is no plain file',
     })
-    await expect(appendLineToOwn(home, 'x')).rejects.toMatchObject({
+    await expect(appendToOwn(home, Buffer.from('x\n'))).rejects.toMatchObject({
       code: 'failed',
       message: `${home} can't be written: it is a folder`,
     })
@@ -215,6 +266,63 @@ test('a host key of a type that is not known here is refused, not confirmed', as
   const confirmHost = async () => true
   const policy = { knownHosts: open(), confirmHost }
   await expect(verifyHost(policy, 'a', 22, blob)).rejects.toMatchObject({ code: 'unsupported' })
+})
+
+describe('the policy', () => {
+  const verify = (more: Partial<HostPolicy>, shown = key) =>
+    verifyHost({ knownHosts: open(), ...more }, 'mail.example', 2222, need(shown).blob)
+  const never = async () => {
+    throw new Error('nobody is to be asked')
+  }
+
+  test.each<[StrictHostKeyChecking, string]>([
+    ['yes', 'refused'],
+    ['accept-new', 'noted'],
+    ['no', 'noted'],
+  ])('%s: an unknown host is %s, and a changed key always refused', async (strict, what) => {
+    await writeFile(file, '')
+    const found = verify({ strict, confirmHost: never })
+    if (what === 'noted') expect(await found).toEqual({ remember: true, mayRotate: false })
+    else await expect(found).rejects.toMatchObject({ code: 'host-key-unknown' })
+    await writeFile(file, `${line('[mail.example]:2222', other)}\n`)
+    await expect(verify({ strict, confirmHost: never })).rejects.toMatchObject({ code: 'host-key-changed' })
+    await writeFile(file, `${line('[mail.example]:2222', key)}\n`)
+    expect(await verify({ strict, confirmHost: never })).toEqual({ remember: false, mayRotate: true })
+  })
+
+  test('a host that was looked at may change its keys from then on', async () => {
+    await writeFile(file, '')
+    expect(await verify({ confirmHost: async () => true })).toEqual({ remember: true, mayRotate: true })
+  })
+
+  test('an alias is looked up and noted in place of name and port', async () => {
+    await writeFile(file, `${line('[mail.example]:2222', other)}\n`)
+    const policy = { knownHosts: open(), alias: 'Cluster' }
+    await expect(verify({ alias: 'Cluster' })).rejects.toMatchObject({
+      code: 'host-key-unknown',
+      message: 'the host key of [mail.example]:2222 is not known',
+    })
+    await rememberHost(policy, 'mail.example', 2222, need(key).blob)
+    expect(await readFile(file, 'utf8')).toContain(`\n${line('cluster', key)}\n`)
+    expect(await verify({ alias: 'Cluster' })).toEqual({ remember: false, mayRotate: true })
+    // The hint names what stands in the file.
+    await expect(verify({ alias: 'Cluster' }, rsa)).rejects.toMatchObject({
+      hint: expect.stringContaining('keytool known-hosts remove cluster -f ~/known_hosts;'),
+    })
+  })
+
+  test('a changed key: both fingerprints, the place, and what takes the old one away', async () => {
+    const ssh = join(home, '.ssh')
+    await mkdir(ssh, { recursive: true })
+    await writeFile(join(ssh, 'known_hosts'), '')
+    await writeFile(join(ssh, 'known_hosts2'), `# two\n${line(hideName('[mail.example]:2222'), other)}\n`)
+    const policy = { knownHosts: new KnownHosts({ home, systemFiles: [] }) }
+    await expect(verifyHost(policy, 'mail.example', 2222, need(key).blob)).rejects.toMatchObject({
+      message: 'the host key of [mail.example]:2222 has changed',
+      reason: `known ${fingerprint(need(other))}  (~/.ssh/known_hosts2 line 2)  now ${fingerprint(need(key))}`,
+      hint: "if the server was rebuilt: keytool known-hosts remove '[mail.example]:2222'; if not, someone may be listening",
+    })
+  })
 })
 
 test.each([

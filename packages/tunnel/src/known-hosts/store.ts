@@ -3,36 +3,20 @@ import { readIfThere } from '@keytool/agent/platform'
 import {
   fingerprint,
   type HostMarker,
-  type Hosts,
   hideName,
   isKeytoolError,
   isPlain,
   KeytoolError,
-  type KnownHostLine,
-  matchesHost,
   nameOfHost,
-  readKnownHosts,
   typeOfBlob,
 } from '@keytool/keygen'
-import { appendLineToOwn } from './append.js'
+import { appendToOwn } from './append.js'
+import { type Entry, matching, type Place, readEntries } from './entries.js'
+import { withLines } from './lines.js'
+import { inTurn } from './turn.js'
+import { authoritiesIn, judge, keysIn, type Lookup } from './verdict.js'
 
-/** Where an entry stands. */
-export interface Place {
-  /** As it may be shown: `~` for the home folder. */
-  readonly file: string
-  readonly line: number
-}
-
-/** What the files say about a host's key. Only `known` is good. */
-export type Lookup =
-  | { readonly state: 'known'; readonly place: Place }
-  | {
-      readonly state: 'unknown'
-      /** Names in the clear under which this very key is known. */
-      readonly otherNames: readonly string[]
-    }
-  | { readonly state: 'changed'; readonly place: Place; readonly keyType: string; readonly fingerprint: string }
-  | { readonly state: 'revoked'; readonly place: Place }
+export type { Lookup, Place }
 
 export interface KnownHostsOptions {
   /** The home folder, for `~` in texts. */
@@ -41,129 +25,136 @@ export interface KnownHostsOptions {
   readonly files?: readonly string[]
   /** Files that are only read. Default `/etc/ssh/ssh_known_hosts` and its `2`. */
   readonly systemFiles?: readonly string[]
+  /** Whether names are hidden when they are noted (ssh's HashKnownHosts). Default: where the file hides others. */
+  readonly hash?: boolean
+  /** Nothing is ever written, and nothing that is confirmed is noted: for a dry run. */
+  readonly readOnly?: boolean
+  /** In milliseconds from 1970, for the validity of certificates. */
+  readonly now?: () => number
 }
 
-/** A line that says something about a key, whether that is of a type we know or not. */
-interface Entry {
-  readonly file: string
-  readonly line: number
+/** A line about a host. */
+export interface KnownHost {
+  readonly place: Place
   readonly marker: HostMarker | undefined
-  readonly hosts: Hosts
+  /** As they stand on the line: foreign text. */
+  readonly hosts: string
   readonly keyType: string
-  readonly blob: Buffer
+  /** `SHA256:…` */
+  readonly fingerprint: string
 }
 
 /** The hosts' keys, where OpenSSH keeps them. Files are read anew each time: other programs write them too. */
 export class KnownHosts {
+  /** The user's files; the first one is written to. */
+  readonly files: readonly string[]
+  /** Whether they are others than the usual ones. */
+  readonly hasOwnFiles: boolean
+  readonly isReadOnly: boolean
   readonly #home: string
-  readonly #files: readonly string[]
   readonly #systemFiles: readonly string[]
+  readonly #hash: boolean | undefined
+  readonly #now: () => number
 
   constructor(options: KnownHostsOptions) {
     const ssh = join(options.home, '.ssh')
     this.#home = options.home
-    this.#files = options.files ?? [join(ssh, 'known_hosts'), join(ssh, 'known_hosts2')]
+    this.files = options.files ?? [join(ssh, 'known_hosts'), join(ssh, 'known_hosts2')]
+    this.hasOwnFiles = options.files !== undefined
     this.#systemFiles = options.systemFiles ?? ['/etc/ssh/ssh_known_hosts', '/etc/ssh/ssh_known_hosts2']
+    this.#hash = options.hash
+    this.isReadOnly = options.readOnly ?? false
+    this.#now = options.now ?? Date.now
   }
 
   /**
-   * What the files say about this key for this host. A host that is known by other keys only has changed, even when
-   * those are of another type: what can't be compared is not trusted.
-   * @throws KeytoolError `damaged` or `failed` for a file that can't be read: it might hold the answer
+   * What the files say about this key, or certificate, for this host. A host that is known by other keys only has changed,
+   * even when those are of another type: what can't be compared is not trusted.
+   * @throws KeytoolError `damaged` or `failed` for a file that can't be read: it might hold the answer; `damaged`,
+   * `unsupported` for a certificate that is none
    */
   async lookup(host: string, port: number, blob: Buffer): Promise<Lookup> {
-    const entries = await this.#read()
-    const about = matching(entries, host, port)
-    const revoked = about.find(entry => entry.marker === 'revoked' && entry.blob.equals(blob))
-    if (revoked) return { state: 'revoked', place: this.#place(revoked) }
-    const plain = about.filter(entry => entry.marker === undefined)
-    const same = plain.find(entry => entry.blob.equals(blob))
-    if (same) return { state: 'known', place: this.#place(same) }
-    const other = plain.find(entry => entry.keyType === typeOfBlob(blob)) ?? plain[0]
-    if (!other) return { state: 'unknown', otherNames: namesOf(entries, blob) }
-    const { keyType } = other
-    return { state: 'changed', place: this.#place(other), keyType, fingerprint: fingerprint(other) }
+    return judge(await this.entries(), host, port, blob, BigInt(Math.floor(this.#now() / 1000)))
   }
 
   /** Key types the host is known by, so that it can be asked for those first. */
   async typesFor(host: string, port: number): Promise<string[]> {
-    const entries = matching(await this.#read(), host, port).filter(entry => entry.marker === undefined)
-    return [...new Set(entries.map(entry => entry.keyType))]
+    return [...new Set(keysIn(await this.entries(), host, port).map(({ keyType }) => keyType))]
+  }
+
+  /** Whether an authority (`@cert-authority`) may speak for the host, so that it can be asked for a certificate. */
+  async authoritiesFor(host: string, port: number): Promise<boolean> {
+    return authoritiesIn(await this.entries(), host, port).length > 0
+  }
+
+  /** The lines about a host and port, by pattern or hidden too; without a host all. In the files' order. */
+  async list(host?: string, port = 22): Promise<KnownHost[]> {
+    const entries = await this.entries()
+    return (host === undefined ? entries : matching(entries, nameOfHost(host, port))).map(describeEntry)
   }
 
   /**
-   * Notes a key the user has confirmed, at the end of the user's file, hidden when the file hides others. A key that is
+   * Notes a key the user has confirmed, at the end of the user's file, hidden when names are hidden there. A key that is
    * there already is not written again.
    * @throws KeytoolError `failed` when it can't be written, `refused` for a file of another user's or none at all,
    * `usage` for a name that can't stand in the file
    */
   async remember(host: string, port: number, blob: Buffer): Promise<void> {
-    const path = this.#files[0]
-    const keyType = typeOfBlob(blob)
-    if (path === undefined || keyType === undefined)
-      throw new KeytoolError('failed', 'there is no place to note the host key')
+    if (this.isReadOnly) return
+    const [path] = this.files
+    if (path === undefined) throw new KeytoolError('failed', 'there is no place to note the host key')
+    await inTurn(async () => {
+      if ((await this.lookup(host, port, blob)).state === 'known') return
+      await appendToOwn(path, withLines(Buffer.alloc(0), await this.linesToAdd(host, port, [blob])))
+    })
+  }
+
+  /**
+   * Lines that say a host has these keys, as they are to be noted in the user's first file.
+   * @throws KeytoolError `usage` for a name that can't stand there
+   */
+  async linesToAdd(host: string, port: number, blobs: readonly Buffer[]): Promise<string[]> {
     const name = nameOfHost(host, port)
     if (/[\s,|*?!#@]/.test(name) || !isPlain(name)) {
       throw new KeytoolError('usage', `${JSON.stringify(host)} can't stand in known_hosts`)
     }
-    await inTurn(async () => {
-      if ((await this.lookup(host, port, blob)).state === 'known') return
-      const hides = (await this.#readFile(path)).some(({ hosts }) => 'hash' in hosts)
-      await appendLineToOwn(path, `${hides ? hideName(name) : name} ${keyType} ${blob.toString('base64')}`)
-    })
+    const [path] = this.files
+    const hides =
+      this.#hash ?? (path !== undefined && (await this.#readFile(path, true)).some(({ hosts }) => 'hash' in hosts))
+    return blobs.map(blob => `${hides ? hideName(name) : name} ${typeOfBlob(blob)} ${blob.toString('base64')}`)
   }
 
-  async #read(): Promise<Entry[]> {
-    const files = [...this.#files, ...this.#systemFiles]
-    return (await Promise.all(files.map(file => this.#readFile(file)))).flat()
+  /** All lines that have a key: those of the user's files first. */
+  async entries(): Promise<Entry[]> {
+    const own = this.files.map(file => this.#readFile(file, true))
+    const others = this.#systemFiles.map(file => this.#readFile(file, false))
+    return (await Promise.all([...own, ...others])).flat()
   }
 
   /** Lines that can't be understood are passed over; ssh does the same. */
-  async #readFile(file: string): Promise<Entry[]> {
-    const bytes = await readIfThere(file)
+  async #readFile(path: string, isOwn: boolean): Promise<Entry[]> {
+    const file = this.shorten(path)
+    const bytes = await readIfThere(path)
     if (!bytes) return []
     try {
-      return readKnownHosts(bytes, { blobsOnly: true }).flatMap(line => entryOf(file, line) ?? [])
+      return readEntries(bytes).map(entry => ({ ...entry, path, place: { file, line: entry.line }, isOwn }))
     } catch (cause) {
       if (!isKeytoolError(cause)) throw cause
-      throw new KeytoolError('damaged', `${this.#shorten(file)} can't be read: ${cause.message}`, {
+      throw new KeytoolError('damaged', `${file} can't be read: ${cause.message}`, {
         hint: 'it has to be text: save it as UTF-8',
         cause,
       })
     }
   }
 
-  #place(entry: Entry): Place {
-    return { file: this.#shorten(entry.file), line: entry.line }
-  }
-
-  #shorten(path: string): string {
+  /** A path as it may be shown. */
+  shorten(path: string): string {
     return path.startsWith(join(this.#home, '/')) ? join('~', path.slice(this.#home.length)) : path
   }
 }
 
-function entryOf(file: string, { line, marker, hosts, blob }: KnownHostLine): Entry | undefined {
-  const keyType = blob && typeOfBlob(blob)
-  return blob && hosts && keyType !== undefined ? { file, line, marker, hosts, keyType, blob } : undefined
-}
-
-function matching(entries: readonly Entry[], host: string, port: number): Entry[] {
-  const name = nameOfHost(host, port)
-  return entries.filter(entry => matchesHost(entry.hosts, name))
-}
-
-function namesOf(entries: readonly Entry[], blob: Buffer): string[] {
-  return entries
-    .filter(entry => entry.marker === undefined && entry.blob.equals(blob))
-    .flatMap(({ hosts }) => ('patterns' in hosts ? hosts.patterns : []))
-}
-
-/** The last writer of this process; it never fails. */
-let lastTurn: Promise<unknown> = Promise.resolve()
-
-/** One after the other: two connections to one host must not both find its key missing. */
-function inTurn(work: () => Promise<void>): Promise<void> {
-  const turn = lastTurn.then(work)
-  lastTurn = turn.catch(() => {})
-  return turn
+/** A line as it may be told of. */
+export function describeEntry(entry: Entry): KnownHost {
+  const { place, marker, hostsText, keyType } = entry
+  return { place, marker, hosts: hostsText, keyType, fingerprint: fingerprint(entry) }
 }
