@@ -4,7 +4,8 @@ import { jest } from '@jest/globals'
 import { expectRefused, type Refusal, runIn, succeed } from './cli-fixture.js'
 import { type Home, temporaryHome } from './world/home.js'
 
-// `session save`, `list`, `show`, `remove`. What a session is good for, the tunnel's tests show.
+// `session save`, `list`, `show`, `remove`; `edit`, `import`, `export` have files of their own. What a session is good for,
+// the tunnel's tests show.
 
 jest.setTimeout(30_000)
 
@@ -138,6 +139,14 @@ describe('refused, and nothing is written', () => {
     [['mail', 'mail.example', '-i', ''], /key/],
     [['mail', 'mail.example', '-i', 'a\nb'], /key/],
     [['mail', 'mail.example', '-J', '-x'], /jump|host/],
+    [['mail', 'mail.example', '-R', '1110:localhost'], /-R 1110/],
+    [['mail', 'mail.example', '-D', 'x'], /-D x/],
+    [['mail', 'mail.example', '-D', '1080', '-L', '1080:a:1'], /two forwards/],
+    [['mail', 'mail.example', '--proxy-command', 'a\nb'], /proxyCommand/],
+    [['mail', 'mail.example', '--proxy-command', 'none'], /proxyCommand/],
+    [['mail', 'mail.example', '--proxy-command', 'a', '-J', 'b'], /two ways/],
+    [['mail', 'mail.example', '--host-key-alias', '-x'], /hostKeyAlias/],
+    [['mail', 'mail.example', '--weak', 'a b'], /weak/],
     [['../mail', 'mail.example'], /name/],
     [['.mail', 'mail.example'], /name/],
     [['', 'mail.example'], /name/],
@@ -206,6 +215,30 @@ describe('list and show', () => {
     expect(await succeed(home, ['session', 'show', 'open'])).toContain('0.0.0.0:1110')
   })
 
+  test('what comes from the server, and SOCKS, is listed, too', async () => {
+    await save('all', 'all.example', '-L', '/run/a:/run/b', '-R', '8080:localhost:80', '-R', '1081', '-D', '1080')
+    const forwards = [
+      '/run/a -> /run/b',
+      'server 8080 -> localhost:80 here',
+      'server 1081 -> SOCKS here',
+      '1080 -> SOCKS',
+    ]
+    for (const command of [['list'], ['show', 'all']]) {
+      const text = await succeed(home, ['session', ...command])
+      for (const forward of forwards) expect(text).toContain(forward)
+    }
+  })
+
+  test('all other fields are shown', async () => {
+    await save('far', 'f.example', '--proxy-command', 'nc %h %p', '-A', '--host-key-alias', 'real', '--weak', 'ssh-rsa')
+    expect(await succeed(home, ['session', 'show', 'far'])).toBe(`server       f.example port 22
+by command   nc %h %p
+agent        forwarded: the server may use it
+host key of  real
+lets in      ssh-rsa
+`)
+  })
+
   test('a jump host is shown', async () => {
     await save('far', 'mail.example', '-J', 'hana@gate.example:2222')
     expect(await succeed(home, ['session', 'show', 'far'])).toContain('hana@gate.example:2222')
@@ -266,11 +299,9 @@ describe('a file that is not as it should be', () => {
     ['version 0', JSON.stringify({ ...full, version: 0 }), { ...damaged, says: /version/ }],
     ['version "1"', JSON.stringify({ ...full, version: '1' }), { ...damaged, says: /version/ }],
     ['a newer version', JSON.stringify({ ...full, version: 2 }), { status: 6, code: 'unsupported', says: /version 2/ }],
-    [
-      'a field that is none',
-      JSON.stringify({ ...full, proxyCommand: 'touch x' }),
-      { ...damaged, says: /proxyCommand/ },
-    ],
+    ['a field that is none', JSON.stringify({ ...full, command: 'touch x' }), { ...damaged, says: /command/ }],
+    ['a command over lines', JSON.stringify({ ...full, proxyCommand: 'a\nb' }), { ...damaged, says: /proxyCommand/ }],
+    ['two ways', JSON.stringify({ ...full, proxyCommand: 'a', jump: 'b' }), { ...damaged, says: /two ways/ }],
     ['a hostile host', JSON.stringify({ ...full, host: '-oProxyCommand=x' }), { ...damaged, says: /host/ }],
     ['a host in colour', JSON.stringify({ ...full, host: 'a\u001b[31m' }), { ...damaged, says: /host/ }],
     ['a port of text', JSON.stringify({ ...full, port: '22' }), { ...damaged, says: /port/ }],

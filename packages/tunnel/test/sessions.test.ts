@@ -109,6 +109,16 @@ test.each([
   ['forwards', { local: [], remote: [], dynamic: [], other: [] }],
   ['jump', 'a,-b'],
   ['jump', 'a:99999'],
+  ['proxyCommand', 'a\nb'],
+  ['proxyCommand', 'none'],
+  ['proxyCommand', ' a'],
+  ['proxyCommand', 'a'.repeat(4097)],
+  ['forwardAgent', 'yes'],
+  ['hostKeyAlias', '-x'],
+  ['hostKeyAlias', 'a,b'],
+  ['weak', 'ssh-rsa'],
+  ['weak', ['a b']],
+  ['weak', Array.from({ length: 65 }, () => 'a')],
   ['colour', 'blue'],
   ['__proto__', {}],
 ])('%s: %j is no part of a session, and the field is named', (field, value) => {
@@ -124,6 +134,26 @@ test.each([undefined, null, [], 'x', 1, {}, { ...mail, version: '1' }, { ...mail
     expect(() => checkSession(value)).toThrow(expect.objectContaining({ code: 'damaged' }))
   },
 )
+
+const full: Session = {
+  ...mail,
+  forwards: { local: ['/run/a:/run/b'], remote: ['1081'], dynamic: ['1080'] },
+  proxyCommand: 'nc %h %p',
+  forwardAgent: true,
+  hostKeyAlias: 'real.example',
+  weak: ['ssh-rsa', 'hmac-sha1'],
+}
+
+test('every field is one, and stands in the published schema', async () => {
+  expect(checkSession(full)).toEqual(full)
+  const schema = JSON.parse(await readFile(new URL('../schema/session.json', import.meta.url), 'utf8'))
+  expect(Object.keys(schema.properties).sort()).toEqual([...Object.keys(full), 'jump'].sort())
+})
+
+test('a session has one way to its server', () => {
+  const reason = expect.stringContaining('two ways')
+  expect(() => checkSession({ ...full, jump: 'gate' })).toThrow(expect.objectContaining({ code: 'damaged', reason }))
+})
 
 test('a jump over several hosts is one', () => {
   expect(checkSession({ ...mail, jump: 'a,hana@b:22,[::1]:2222' })).toMatchObject({ host: 'mail.example' })

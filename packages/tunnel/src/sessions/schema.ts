@@ -1,4 +1,5 @@
 import { isKeytoolError, isPlain, KeytoolError, showForeign } from '@keytool/keygen'
+import { findCharset } from '../charset/charset.js'
 import { type ForwardKind, parseForward } from '../forwards/spec.js'
 import { checkHost, checkPort, checkUser } from './target.js'
 
@@ -15,13 +16,23 @@ export interface Session {
   readonly key?: string
   /** In ssh's own notation. */
   readonly forwards: { readonly [kind in ForwardKind]: readonly string[] }
-  /** Hosts on the way, as `-J` takes them. */
+  /** Hosts on the way, as `-J` takes them. Not beside a proxyCommand. */
   readonly jump?: string
+  /** A command line whose input and output are the connection, run by a shell here; ssh's `%h`, `%p`, `%r`, `%%` in it. */
+  readonly proxyCommand?: string
+  /** Whether programs on the far side may use the agent here. */
+  readonly forwardAgent?: boolean
+  /** The name that the host's keys are looked up and kept under, in place of its own. */
+  readonly hostKeyAlias?: string
+  /** Names of weak algorithms that this session lets in, such as `ssh-rsa`. */
+  readonly weak?: readonly string[]
 }
 
 const VERSION = 1
 const MAX_PATH = 4096
+const MAX_COMMAND = 4096
 const MAX_FORWARDS = 256
+const MAX_WEAK = 64
 
 /** Checks one value; throws a KeytoolError or returns it. */
 type Check = (value: unknown) => unknown
@@ -39,6 +50,10 @@ const fields: Readonly<Record<keyof Session, { readonly required: boolean; reado
   key: { required: false, check: value => checkPath(text(value)) },
   forwards: { required: true, check: checkForwards },
   jump: { required: false, check: value => text(value).split(',').every(checkHop) },
+  proxyCommand: { required: false, check: value => checkCommand(text(value)) },
+  forwardAgent: { required: false, check: checkFlag },
+  hostKeyAlias: { required: false, check: value => checkHost(text(value)) },
+  weak: { required: false, check: checkWeak },
 }
 
 /**
@@ -61,6 +76,9 @@ export function checkSession(value: unknown): Session {
   for (const [name, { required, check }] of Object.entries(fields)) {
     if (given[name] !== undefined) checkField(name, check, given[name])
     else if (required) throw damaged(`${name} is missing`)
+  }
+  if (given['jump'] !== undefined && given['proxyCommand'] !== undefined) {
+    throw damaged('jump and proxyCommand are two ways to one server: it has one of them')
   }
   return value as Session
 }
@@ -96,23 +114,37 @@ function checkForwards(value: unknown): void {
   }
 }
 
-function checkCharset(charset: string): string {
-  try {
-    // TextDecoder itself would overlook blanks and newlines around a name.
-    if (!/^[\w.:-]+$/.test(charset)) throw new RangeError('no name')
-    new TextDecoder(charset)
-    return charset
-  } catch (cause) {
-    throw new KeytoolError('usage', `${JSON.stringify(showForeign(charset, 64))} is no charset known here`, {
-      hint: 'such as utf-8, euc-jp, shift_jis, iso-8859-1',
-      cause,
-    })
-  }
+/** The charset's name, if it is one that is known here. Throws `usage`. */
+export function checkCharset(charset: string): string {
+  findCharset(charset)
+  return charset
 }
 
 function checkPath(path: string): string {
   if (path !== '' && path.length <= MAX_PATH && isPlain(path) && !path.startsWith('-')) return path
   throw new KeytoolError('usage', 'that is no path of a key')
+}
+
+/** It is the user's own, and a shell's: only what can't be seen is refused. */
+function checkCommand(command: string): string {
+  if (command.trim() === command && command !== '' && command.length <= MAX_COMMAND && isPlain(command)) {
+    // ssh's word for having none.
+    if (command.toLowerCase() !== 'none') return command
+  }
+  throw new KeytoolError('usage', 'that is no command line', { hint: 'such as: nc -X connect -x proxy:3128 %h %p' })
+}
+
+function checkFlag(value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw new KeytoolError('usage', 'it is neither true nor false')
+}
+
+function checkWeak(value: unknown): void {
+  if (!Array.isArray(value) || value.length > MAX_WEAK) throw damaged('it is no list of algorithms')
+  for (const name of value) {
+    if (/^[A-Za-z0-9@.-]{1,64}$/.test(text(name))) continue
+    throw new KeytoolError('usage', `${JSON.stringify(showForeign(text(name), 64))} is no name of an algorithm`)
+  }
 }
 
 function checkHop(hop: string): boolean {
