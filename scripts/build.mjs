@@ -13,7 +13,9 @@ const fresh = `${out}.new`
 const heavy = {
   ssh2: { ssh2: 'default' },
   sshpk: { sshpk: 'default' },
+  iconv: { 'iconv-lite': 'default' },
   mldsa: { '@noble/post-quantum/ml-dsa.js': 'ml_dsa44' },
+  mlkem: { '@noble/post-quantum/ml-kem.js': 'ml_kem768' },
   inquirer: {
     inquirer: 'default',
     '@inquirer/core': 'createPrompt, isEnterKey, makeTheme, useEffect, useKeypress, usePrefix, useState',

@@ -8,7 +8,7 @@ import type ssh2 from 'ssh2'
 import type { PasswordPrompt } from '../src/connection/auth.js'
 import { connect } from '../src/connection/connect.js'
 import type { Connection } from '../src/connection/connection.js'
-import { listenLocal } from '../src/forwards/local.js'
+import { openForward } from '../src/forwards/open.js'
 import { beneath, onChannel, Servers, say } from './servers.js'
 
 // Servers that speak SSH well, and use it to do harm.
@@ -87,15 +87,15 @@ describe('a channel that is opened and closed at once', () => {
 
   test('resets what came through a forward, and the forward goes on', async () => {
     const connection = await closed()
-    const spec = { kind: 'local', port: 0, to: { host: 'a', port: 1 } } as const
-    const late = async (host: string, port: number) => {
+    const spec = { kind: 'local', listen: { port: 0 }, to: { host: 'a', port: 1 } } as const
+    const openDirect = async (host: string, port: number) => {
       const stream = await connection.openDirect(host, port, origin)
       await new Promise(resolve => setTimeout(resolve, 20))
       return stream
     }
-    for (const open of [connection.openDirect.bind(connection), late]) {
-      const forward = await listenLocal(spec, open)
-      const socket = connectSocket(forward.address.port, '127.0.0.1')
+    for (const carrier of [connection, { ...connection, openDirect }]) {
+      const forward = await openForward(spec, { link: { connection: async () => carrier } })
+      const socket = connectSocket(forward.port ?? 0, '127.0.0.1')
       const [error] = await once(socket, 'error')
       expect(error).toMatchObject({ code: 'ECONNRESET' })
       expect(forward.counters).toMatchObject({ lastError: 'the connection was cut by the far side', connections: 1 })
@@ -111,7 +111,7 @@ test('words after the end of a channel are dropped', async () => {
   const connection = await visitChannels(confirm(), end, late, late, sender => [CLOSE, sender])
   const stream = await connection.openDirect('a', 1, origin)
   await once(stream.resume(), 'close')
-  await expect(connection.exec('true')).rejects.toMatchObject({ code: 'failed' })
+  await expect(connection.exec('true')).rejects.toMatchObject({ code: 'refused' })
   await connection.close()
 })
 

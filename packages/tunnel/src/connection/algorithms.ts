@@ -1,3 +1,9 @@
+import { KeytoolError, showForeign } from '@keytool/keygen'
+import type { HostCertificateAlgorithm, MoreOffers } from './kex/exchanges.js'
+
+/** What a name is for. Names of ssh2's lists. */
+export type AlgorithmClass = 'kex' | 'serverHostKey' | 'cipher' | 'hmac'
+
 /**
  * What is offered to a server, best first: nothing with SHA-1, DSA, CBC or small groups. ssh2 adds strict key exchange
  * (the answer to Terrapin) by itself. GCM comes first because node's own cipher does it fastest.
@@ -25,7 +31,25 @@ export const OFFER = {
   compress: ['none'],
 } as const
 
-/** Ways a host proves itself, best first, and the key type each belongs to (RFC 8332 gives RSA two). */
+/** Ours, not ssh2's: what it does not hold out against will be read by whoever keeps today's traffic. */
+const POST_QUANTUM = ['mlkem768x25519-sha256'] as const
+
+/** Ciphers that need no MAC beside them. */
+const isAuthenticated = (cipher: string): boolean => cipher.includes('-gcm') || cipher.includes('poly1305')
+
+/** What old servers have only, least bad first. Offered to those that somebody has named it for, after all others. */
+const weakAlgorithms: readonly { readonly name: string; readonly class: AlgorithmClass }[] = [
+  { name: 'diffie-hellman-group14-sha1', class: 'kex' },
+  { name: 'ssh-rsa', class: 'serverHostKey' },
+  { name: 'aes256-cbc', class: 'cipher' },
+  { name: 'aes192-cbc', class: 'cipher' },
+  { name: 'aes128-cbc', class: 'cipher' },
+  { name: '3des-cbc', class: 'cipher' },
+  { name: 'hmac-sha1-etm@openssh.com', class: 'hmac' },
+  { name: 'hmac-sha1', class: 'hmac' },
+]
+
+/** Ways a host proves itself, best first, and the key type each belongs to (RFC 8332 gives RSA two, and one with SHA-1). */
 const hostKeyAlgorithms = [
   { name: 'ssh-ed25519', keyType: 'ssh-ed25519' },
   { name: 'ecdsa-sha2-nistp256', keyType: 'ecdsa-sha2-nistp256' },
@@ -35,15 +59,95 @@ const hostKeyAlgorithms = [
   { name: 'rsa-sha2-256', keyType: 'ssh-rsa' },
 ] as const
 
-export type HostKeyAlgorithm = (typeof hostKeyAlgorithms)[number]['name']
+/** The same by a certificate (OpenSSH's PROTOCOL.certkeys). */
+const certificateAlgorithms: readonly HostCertificateAlgorithm[] = hostKeyAlgorithms.map(({ name, keyType }) => ({
+  name: `${name}-cert-v01@openssh.com`,
+  plain: name,
+  certificateType: `${keyType}-cert-v01@openssh.com`,
+}))
+
+/** Everything that one connection offers. */
+export interface Offer {
+  readonly kex: readonly string[]
+  readonly serverHostKey: readonly string[]
+  readonly cipher: readonly string[]
+  readonly hmac: readonly string[]
+  readonly compress: readonly string[]
+  /** What ssh2 does not know; it comes first. */
+  readonly more: MoreOffers
+}
+
+export interface OfferOptions {
+  /** Key types the host is known by. */
+  readonly knownTypes: readonly string[]
+  /** Whether an authority may speak for the host: it is then asked for a certificate first. */
+  readonly hasAuthority?: boolean
+  /** Names of weak algorithms to let in. */
+  readonly weak?: readonly string[] | undefined
+}
+
+/** Throws KeytoolError `usage` for a name that is no weak algorithm: whoever names one must get it. */
+export function makeOffer({ knownTypes, hasAuthority = false, weak = [] }: OfferOptions): Offer {
+  checkWeak(weak)
+  const weakOf = (wanted: AlgorithmClass) =>
+    weakAlgorithms.filter(row => row.class === wanted && weak.includes(row.name)).map(({ name }) => name)
+  return {
+    kex: [...OFFER.kex, ...weakOf('kex')],
+    serverHostKey: orderHostKeyAlgorithms(knownTypes, weakOf('serverHostKey')),
+    cipher: [...OFFER.cipher, ...weakOf('cipher')],
+    hmac: [...OFFER.hmac, ...weakOf('hmac')],
+    compress: OFFER.compress,
+    more: { kex: POST_QUANTUM, hostKey: hasAuthority ? certificateAlgorithms : [] },
+  }
+}
+
+/**
+ * Whether each of these can be let in.
+ * @param names as OpenSSH spells them, such as `hmac-sha1`
+ * @throws KeytoolError `usage`
+ */
+export function checkWeak(names: readonly string[]): void {
+  const unknown = names.find(name => !weakAlgorithms.some(row => row.name === name))
+  if (unknown === undefined) return
+  throw new KeytoolError('usage', `${showForeign(unknown)} is no algorithm that can be let in`, {
+    reason: `those that can: ${weakAlgorithms.map(({ name }) => name).join(', ')}`,
+  })
+}
+
+/** What of this class can be let in, and is not. */
+export function weakAmong(wanted: AlgorithmClass, names: readonly string[]): string | undefined {
+  return weakAlgorithms.find(row => row.class === wanted && names.includes(row.name))?.name
+}
+
+/** Whether a MAC is needed beside this cipher. */
+export function needsMac(cipher: string): boolean {
+  return !isAuthenticated(cipher)
+}
 
 /**
  * The host key algorithms, those of key types already known for the host first: a server with several keys then shows
  * the one that can be compared.
+ * @param weak which of RSA's with SHA-1 may be used, after the others of its kind
  */
-export function orderHostKeyAlgorithms(knownTypes: readonly string[]): HostKeyAlgorithm[] {
+export function orderHostKeyAlgorithms(knownTypes: readonly string[], weak: readonly string[] = []): string[] {
+  const rows = [...hostKeyAlgorithms, ...weak.map(name => ({ name, keyType: name }))]
   const isKnown = ({ keyType }: { keyType: string }) => knownTypes.includes(keyType)
-  const first = hostKeyAlgorithms.filter(isKnown)
-  const rest = hostKeyAlgorithms.filter(row => !isKnown(row))
-  return [...first, ...rest].map(({ name }) => name)
+  return [...rows.filter(isKnown), ...rows.filter(row => !isKnown(row))].map(({ name }) => name)
+}
+
+/** What an `ssh_config` says of algorithms: lists with `+`, `-` or `^` in front, or without. */
+export interface AlgorithmLists {
+  readonly kexAlgorithms?: string
+  readonly hostKeyAlgorithms?: string
+  readonly ciphers?: string
+  readonly macs?: string
+}
+
+/** The weak algorithms that are asked for by name. Otherwise what is offered stays as it is: a list here can't leave any out. */
+export function weakAlgorithmsIn({ kexAlgorithms, hostKeyAlgorithms, ciphers, macs }: AlgorithmLists): string[] {
+  const lists = { kex: kexAlgorithms, serverHostKey: hostKeyAlgorithms, cipher: ciphers, hmac: macs }
+  return weakAlgorithms.flatMap(row => {
+    const list = lists[row.class] ?? ''
+    return !list.startsWith('-') && list.replace(/^[+^]/, '').split(',').includes(row.name) ? [row.name] : []
+  })
 }

@@ -1,4 +1,6 @@
-import { KeytoolError, type Signer, showForeign } from '@keytool/keygen'
+import { KeytoolError, type PublicKey, type Signer, showForeign } from '@keytool/keygen'
+import { findUserTrouble } from './certificate-trouble.js'
+import { type OfferedKey, offerKeys } from './offered-keys.js'
 
 /** How often a password is asked for, as ssh does. */
 const TRIES = 3
@@ -32,11 +34,13 @@ export interface AuthOptions {
   /** For hints. Default 22. */
   readonly port?: number
   /**
-   * Keys to offer, in this order; a function is called once, when the server takes keys. Together with no
-   * `askPassword` this means: public key with exactly these.
+   * Keys to offer, in this order, each behind its certificates; a function is called once, when the server takes keys.
+   * Together with no `askPassword` this means: public key with exactly these.
    */
   readonly signers?: readonly Signer[] | (() => Promise<readonly Signer[]>)
   readonly askPassword?: AskPassword | undefined
+  /** The time, in milliseconds from 1970: what a refused certificate is held against. Default: the system's. */
+  readonly now?: () => number
 }
 
 /** What the server said to the attempt before: RFC 4252 section 5.1. */
@@ -53,7 +57,7 @@ export interface Question {
 /** What to try next. */
 export type Attempt =
   | { readonly method: 'none' }
-  | { readonly method: 'publickey'; readonly signer: Signer }
+  | ({ readonly method: 'publickey' } & OfferedKey)
   | { readonly method: 'password'; readonly password: string | Buffer }
   | {
       readonly method: 'keyboard-interactive'
@@ -69,9 +73,11 @@ type Proof = Exclude<Attempt['method'], 'none'>
  */
 export class Authentication {
   readonly #options: AuthOptions
-  #signers: Signer[] | undefined
+  #keys: OfferedKey[] | undefined
   #offered: readonly string[] = []
-  #keysTried = 0
+  /** Keys that were offered, and those of their certificates. */
+  readonly #tried = new Set<string>()
+  readonly #certificates: PublicKey[] = []
   #asked = 0
   #askedInVain = false
   /** The method tried last, and those that were right though not enough. */
@@ -118,11 +124,12 @@ export class Authentication {
   async #nextKey(methods: readonly string[]): Promise<Attempt | undefined> {
     if (!methods.includes('publickey')) return undefined
     const { signers = [] } = this.#options
-    this.#signers ??= [...(typeof signers === 'function' ? await signers() : signers)]
-    const signer = this.#signers.shift()
-    if (!signer) return undefined
-    this.#keysTried++
-    return { method: 'publickey', signer }
+    this.#keys ??= offerKeys(typeof signers === 'function' ? await signers() : signers)
+    const key = this.#keys.shift()
+    if (!key) return undefined
+    this.#tried.add(key.signer.publicKey.blob.toString('base64'))
+    if (key.certificate) this.#certificates.push(key.certificate)
+    return { method: 'publickey', ...key }
   }
 
   async #nextQuestions(methods: readonly string[]): Promise<Attempt | undefined> {
@@ -165,6 +172,15 @@ export class Authentication {
     return askPassword({ kind, user, host, text, echo, attempt: Math.max(1, this.#asked) })
   }
 
+  #findTrouble(): string | undefined {
+    const { user, now = Date.now } = this.#options
+    for (const certificate of this.#certificates) {
+      const trouble = findUserTrouble(certificate, user, now())
+      if (trouble) return trouble
+    }
+    return undefined
+  }
+
   #giveUp(): KeytoolError {
     const { askPassword } = this.#options
     const [user, host] = [showForeign(this.#options.user), showForeign(this.#options.host)]
@@ -180,9 +196,14 @@ export class Authentication {
     }
     const { port = 22 } = this.#options
     const hint = `keytool install-pubkey ${port === 22 ? '' : `-p ${port} `}${user}@${host}`
-    if (this.#keysTried > 0) {
-      const keys = this.#keysTried === 1 ? 'the key' : `all ${this.#keysTried} keys`
-      return new KeytoolError('secret-wrong', `${host} refuses ${keys} offered for ${user}`, { reason, hint })
+    const { size } = this.#tried
+    if (size > 0) {
+      const keys = size === 1 ? 'the key' : `all ${size} keys`
+      const trouble = this.#findTrouble()
+      return new KeytoolError('secret-wrong', `${host} refuses ${keys} offered for ${user}`, {
+        reason: trouble ? `of the certificate: ${trouble}; ${reason}` : reason,
+        hint: trouble ? 'ask whoever signs certificates for a new one' : hint,
+      })
     }
     if (!this.#offered.includes('publickey') && !askPassword) {
       return new KeytoolError('secret-needed', `${host} takes no key for ${user}`, { reason })

@@ -1,5 +1,16 @@
-/** Told of a login attempt that was refused, or was not enough: RFC 4252 section 5.1. */
-type OnRefusal = (methods: readonly string[], partial: boolean) => void
+import type { Protocol } from './insides.js'
+
+/** What is told of messages that the engine keeps to itself. */
+export interface Told {
+  /** A login attempt was refused, or was not enough: RFC 4252 section 5.1. */
+  onRefusal(methods: readonly string[], partial: boolean): void
+  /** The server said which signatures it takes (`server-sig-algs`, RFC 8308 section 3.1). */
+  onSignatureAlgorithms(names: readonly string[]): void
+  /** The server takes a key, which is to be the one it was asked about; throws otherwise. */
+  onKeyTaken(blob: Buffer): void
+  /** A request of the server's about the whole connection (RFC 4254 section 4). */
+  onGlobalRequest(name: string, data: unknown): void
+}
 
 interface Stream {
   on(event: 'error', listener: () => void): unknown
@@ -11,23 +22,39 @@ export interface Beneath {
   readonly _remoteVer?: string
   /** Open channels by our numbers for them. */
   readonly _chanMgr: { get(id: number): { readonly stderr?: Stream } | undefined }
+  /** Who waits for the answers to our global requests, in order. */
+  readonly _callbacks: ((failed: unknown, data?: Buffer | null) => void)[]
   /** What arrives, by the name of the message. */
-  readonly _protocol: {
+  readonly _protocol: Protocol & {
+    /** Sends keepalive@openssh.com. */
+    ping(): void
     readonly _handlers: {
+      EXT_INFO: (protocol: unknown, extensions: readonly { readonly name: string; readonly algs?: string[] }[]) => void
+      USERAUTH_PK_OK: (protocol: unknown, algorithm: string, key: Buffer) => void
       USERAUTH_FAILURE: (protocol: unknown, methods: string[], partial: boolean) => void
       CHANNEL_OPEN_CONFIRMATION: (protocol: unknown, info: { readonly recipient: number }) => void
-      GLOBAL_REQUEST: (protocol: { requestFailure(): void }, name: string, wantReply: boolean) => void
+      GLOBAL_REQUEST: (protocol: { requestFailure(): void }, name: string, wantReply: boolean, data: unknown) => void
     }
   }
 }
 
 /** Puts right what the engine does with some messages. Called once it has its protocol, before anything arrived. */
-export function mendHandlers(engine: Beneath, onRefusal: OnRefusal): void {
+export function mendHandlers(engine: Beneath, told: Told): void {
   const handlers = engine._protocol._handlers
+  const { EXT_INFO: extend, USERAUTH_PK_OK: take } = handlers
   const { USERAUTH_FAILURE: refuse, CHANNEL_OPEN_CONFIRMATION: confirm } = handlers
+  handlers.EXT_INFO = (protocol, extensions) => {
+    const found = extensions.find(({ name }) => name === 'server-sig-algs')
+    if (found?.algs) told.onSignatureAlgorithms(found.algs)
+    extend(protocol, extensions)
+  }
+  handlers.USERAUTH_PK_OK = (protocol, algorithm, key) => {
+    told.onKeyTaken(key)
+    take(protocol, algorithm, key)
+  }
   // It does not hand on what the server answers to a key from an agent.
   handlers.USERAUTH_FAILURE = (protocol, methods, partial) => {
-    onRefusal(methods, partial)
+    told.onRefusal(methods, partial)
     refuse(protocol, methods, partial)
   }
   // Words on stderr after the end are an error there, even before anybody was given the channel to listen.
@@ -36,7 +63,8 @@ export function mendHandlers(engine: Beneath, onRefusal: OnRefusal): void {
     engine._chanMgr.get(info.recipient)?.stderr?.on('error', () => {})
   }
   // It would ask the server to prove each host key it shows, and remember every question until it is answered.
-  handlers.GLOBAL_REQUEST = (protocol, _name, wantReply) => {
+  handlers.GLOBAL_REQUEST = (protocol, name, wantReply, data) => {
     if (wantReply) protocol.requestFailure()
+    told.onGlobalRequest(name, data)
   }
 }

@@ -43,8 +43,11 @@ export class ChannelStream extends Duplex {
   readonly #whenRoom: (done: () => void) => void
   #complete = false
 
-  /** @param whenRoom calls back once the connection can take more */
-  constructor(raw: RawChannel, whenRoom: (done: () => void) => void) {
+  /**
+   * @param whenRoom calls back once the connection can take more
+   * @param options.keepStderr somebody reads the channel's stderr; else what comes there is dropped
+   */
+  constructor(raw: RawChannel, whenRoom: (done: () => void) => void, options: { keepStderr?: boolean } = {}) {
     super({ allowHalfOpen: true, readableHighWaterMark: BUFFER, writableHighWaterMark: BUFFER })
     this.#raw = raw
     this.#whenRoom = whenRoom
@@ -57,7 +60,7 @@ export class ChannelStream extends Duplex {
     })
     raw.on('close', () => this.#closed())
     raw.on('error', error => this.destroy(error))
-    raw.stderr.resume()
+    if (!options.keepStderr) raw.stderr.resume()
     raw.pause()
   }
 

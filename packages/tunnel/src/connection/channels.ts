@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { KeytoolError } from '@keytool/keygen'
 import { ChannelStream, checkChannel, PIECE, type RawChannel } from './channel.js'
@@ -18,7 +17,7 @@ export class Channels {
   readonly #streams = new Set<ChannelStream>()
 
   /** @param failure why the connection broke, once it has */
-  constructor(socket: Socket, failure: () => KeytoolError | undefined) {
+  constructor(socket: Duplex, failure: () => KeytoolError | undefined) {
     this.#room = new Room(socket)
     this.#failure = failure
   }
@@ -54,15 +53,16 @@ export class Channels {
 
   /** The same for one that is to be a stream, which is cut with the connection. */
   openStream(what: string, ask: (done: Opened) => void): Promise<Duplex> {
-    return this.open(what, ask, channel => this.#adopt(channel))
+    return this.open(what, ask, channel => this.adopt(channel))
   }
 
   cut(error: KeytoolError): void {
     for (const stream of this.#streams) stream.destroy(error)
   }
 
-  #adopt(channel: RawChannel): ChannelStream {
-    const stream = new ChannelStream(channel, write => this.#room.whenRoom(write))
+  /** Makes a stream of a channel that is open, and cuts it with the connection. */
+  adopt(channel: RawChannel, options: { keepStderr?: boolean } = {}): ChannelStream {
+    const stream = new ChannelStream(channel, write => this.#room.whenRoom(write), options)
     this.#streams.add(stream)
     stream.once('close', () => this.#streams.delete(stream))
     // It may break before whoever asked for it can listen; they see that it is destroyed.

@@ -8,6 +8,10 @@ export interface DialOptions {
   readonly port: number
   /** Until the connection stands, in milliseconds. Default 15 s. */
   readonly timeout?: number
+  /** Only addresses of this kind. */
+  readonly family?: 4 | 6
+  /** An address of this machine to come from. */
+  readonly localAddress?: string
   readonly signal?: AbortSignal | undefined
 }
 
@@ -19,6 +23,7 @@ const causes: Readonly<Record<string, { text: string; reason: string }>> = {
   ETIMEDOUT: { text: 'does not answer', reason: 'the time for connecting is over' },
   EHOSTUNREACH: { text: "can't be reached", reason: 'there is no way to this host' },
   ENETUNREACH: { text: "can't be reached", reason: 'there is no way to its network' },
+  EADDRNOTAVAIL: { text: "can't be reached from here", reason: 'the address to come from is none of this machine' },
   ECONNRESET: { text: 'closed the connection at once', reason: 'it was reset by the other side' },
 }
 
@@ -27,8 +32,9 @@ const causes: Readonly<Record<string, { text: string; reason: string }>> = {
  * @throws KeytoolError `unreachable`; `cancelled` when the signal says so
  */
 export async function dial(options: DialOptions): Promise<Socket> {
-  const { host, port, timeout = 15_000, signal } = options
-  const socket = connect({ host, port, noDelay: true })
+  const { host, port, timeout = 15_000, family, localAddress, signal } = options
+  const where = { ...(family && { family }), ...(localAddress !== undefined && { localAddress }) }
+  const socket = connect({ host, port, noDelay: true, ...where })
   try {
     await connected(socket, timeout, signal)
     return socket

@@ -2,17 +2,36 @@
  * The only file that knows ssh2. Nothing of it leaves: callers see a {@link Connection}, and every failure as a
  * KeytoolError. What a server sends can end the connection, never the process: errors of any kind end in `#fail`.
  */
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { isKeytoolError, KeytoolError, type SignatureHash, type Signer, showForeign } from '@keytool/keygen'
+import { isKeytoolError, KeytoolError, showForeign } from '@keytool/keygen'
 import ssh2 from 'ssh2'
-import { type HostKeyAlgorithm, OFFER } from './algorithms.js'
+import { carryAgent, type OpeningEngine } from './agent-channel.js'
+import type { Offer } from './algorithms.js'
 import type { Authentication } from './auth.js'
 import { type Beneath, mendHandlers } from './beneath.js'
 import { Channels } from './channels.js'
-import type { Admission, Connection, ExecOptions, ExecResult, Origin } from './connection.js'
+import type {
+  Admission,
+  Connection,
+  ExecOptions,
+  ExecResult,
+  Incoming,
+  Origin,
+  RemoteListener,
+  RemotePlace,
+  RemoteSession,
+  SessionRequest,
+} from './connection.js'
 import { collectExec } from './exec.js'
+import { disguiseNews, HostKeyNews, type OnHostKeys } from './host-key-news.js'
+import { checkInsides, watchPayloads } from './insides.js'
+import { Exchanges, type HostProof } from './kex/exchanges.js'
 import { Login, type SignatureDone, type SignFor } from './login.js'
+import { explainNoMatch } from './no-match.js'
+import { measurePing } from './ping.js'
+import { replacePublicKeyAuth } from './public-key.js'
+import { RemoteListeners } from './remote.js'
+import { describeSession, makeSession, type RawSession } from './session.js'
 import { awaited, StepClock } from './step-clock.js'
 import { type EngineError, explainTrouble, noSsh, type Phase } from './trouble.js'
 
@@ -27,14 +46,17 @@ export interface EngineOptions {
   /** For texts: `host:port`, ready to be shown. */
   readonly place: string
   readonly user: string
-  readonly hostKeyAlgorithms: readonly HostKeyAlgorithm[]
+  readonly offer: Offer
   /** Returns when the key is the host's; throws when it is not. Called once; a later key exchange must show the same. */
   readonly verifyHostKey: (blob: Buffer) => Promise<void>
   /** Called once the host has proved that the key is its own, before anything is sent to it. */
-  readonly hostProved: () => Promise<void>
+  readonly hostProved: (proof: HostProof) => Promise<void>
+  readonly onHostKeys?: OnHostKeys | undefined
   readonly authentication: Authentication
   readonly keepalive?: { readonly interval: number; readonly count: number } | undefined
   readonly stepTime?: number | undefined
+  /** A new connection to the agent, for sessions that forward it. */
+  readonly openAgent?: (() => Promise<Duplex>) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -43,7 +65,7 @@ export interface EngineOptions {
  * @throws KeytoolError `unreachable`, `damaged`, `unsupported`, `secret-wrong`, `secret-needed`, `cancelled`, and
  * whatever the callbacks throw
  */
-export function openConnection(socket: Socket, options: EngineOptions): Promise<Connection> {
+export function openConnection(socket: Duplex, options: EngineOptions): Promise<Connection> {
   return new Engine(socket, options).opened
 }
 
@@ -51,11 +73,15 @@ class Engine implements Connection {
   readonly opened: Promise<Connection>
   readonly closed: Promise<KeytoolError | undefined>
   readonly #client: Client = new ssh2.Client()
-  readonly #socket: Socket
+  readonly #socket: Duplex
   readonly #options: EngineOptions
   readonly #channels: Channels
+  readonly #remote: RemoteListeners
   readonly #clock: StepClock
   readonly #login: Login
+  #exchanges: Exchanges | undefined
+  #news: HostKeyNews | undefined
+  #received = 0
   #phase: Phase = 'hello'
   #failure: KeytoolError | undefined
   #closing = false
@@ -64,16 +90,22 @@ class Engine implements Connection {
   /** Whether we or the user are at work on what the server asked last. */
   #asked = false
 
-  constructor(socket: Socket, options: EngineOptions) {
+  constructor(socket: Duplex, options: EngineOptions) {
     this.#socket = socket
     this.#options = options
     this.#channels = new Channels(socket, () => this.#failure)
+    this.#remote = new RemoteListeners({
+      client: this.#client as unknown as ConstructorParameters<typeof RemoteListeners>[0]['client'],
+      adopt: channel => this.#channels.adopt(channel),
+      failure: () => this.#failure,
+    })
     this.#clock = new StepClock(options.stepTime, time => this.#tooLate(time))
     this.#login = new Login({
       ...options,
+      software: () => this.#beneath._remoteVer,
       proved: () => this.#proved,
       asking: (work, then) => this.#asking(work, then),
-      asAgent: (signer, sign) => new OneKey(signer, sign),
+      asAgent: sign => new OneKey(sign),
     })
     this.closed = new Promise(resolve => this.#client.once('close', () => resolve(this.#over())))
     this.opened = new Promise((resolve, reject) => {
@@ -95,6 +127,33 @@ class Engine implements Connection {
     return this.#channels.openStream(`${showForeign(host)}:${port}`, done =>
       this.#client.forwardOut(origin.host, origin.port, host, port, done),
     )
+  }
+
+  openDirectUnix(path: string): Promise<Duplex> {
+    return this.#channels.openStream(showForeign(path), done =>
+      this.#client.openssh_forwardOutStreamLocal(path, done as (error: Error | undefined, channel: unknown) => void),
+    )
+  }
+
+  listenRemote(place: RemotePlace, onIncoming: (incoming: Incoming) => void): Promise<RemoteListener> {
+    return this.#remote.listen(place, onIncoming)
+  }
+
+  openSession(request: SessionRequest): Promise<RemoteSession> {
+    const { command } = request
+    const { pty, more } = describeSession(request)
+    return this.#channels.open(
+      command === undefined ? 'a shell' : 'a command',
+      done => {
+        if (command === undefined) this.#client.shell(pty, more, done)
+        else this.#client.exec(command, { ...more, ...(pty && { pty }) }, done)
+      },
+      raw => makeSession(raw as RawSession, this.#channels.adopt(raw, { keepStderr: true }), this.closed),
+    )
+  }
+
+  ping(timeout: number): Promise<number> {
+    return measurePing(this.#beneath, timeout, () => this.#broken)
   }
 
   exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
@@ -119,7 +178,7 @@ class Engine implements Connection {
   }
 
   #start(): void {
-    const { user, hostKeyAlgorithms, keepalive = KEEPALIVE } = this.#options
+    const { user, offer, keepalive = KEEPALIVE } = this.#options
     const client = this.#client
     client.on('error', error => this.#onError(error as EngineError))
     client.on('handshake', () => {
@@ -127,7 +186,7 @@ class Engine implements Connection {
       this.#phase = 'login'
       this.#clock.stop()
       // Auth packets may already be on their way; the login waits for this before it sends anything secret.
-      this.#proved = this.#options.hostProved()
+      this.#proved = this.#hostProved()
       this.#proved.catch(error => this.#fail(error))
     })
     client.on('change password', () => {
@@ -141,31 +200,70 @@ class Engine implements Connection {
         sock: this.#socket,
         username: user,
         ident: 'keytool',
-        algorithms: {
-          kex: [...OFFER.kex],
-          cipher: [...OFFER.cipher],
-          hmac: [...OFFER.hmac],
-          compress: [...OFFER.compress],
-          serverHostKey: [...hostKeyAlgorithms],
-        },
+        algorithms: offer as unknown as ssh2.Algorithms,
         hostVerifier: (key: Buffer, verify: (valid: boolean) => void) => this.#verify(key, verify),
         authHandler: (_methods, _partial, next) => this.#login.next(next as (attempt: unknown) => void),
+        // Dropbear and others have OpenSSH's extensions, too.
+        strictVendor: false,
+        ...(this.#options.openAgent && { agent: new NoKeys() }),
         readyTimeout: 0,
         keepaliveInterval: keepalive.interval,
         keepaliveCountMax: keepalive.count,
       })
-      mendHandlers(this.#beneath, (methods, partial) => this.#login.noteRefusal(methods, partial))
-      // Answers that nobody reads would pile up in memory: an honest server reads them.
-      this.#socket.on('data', () => {
+      this.#takeOver()
+      const { openAgent } = this.#options
+      if (openAgent) {
+        carryAgent(client as unknown as OpeningEngine, openAgent, channel => this.#channels.adopt(channel))
+      }
+      this.#socket.on('data', (chunk: Buffer) => {
+        this.#received += chunk.length
+        // Answers that nobody reads would pile up in memory: an honest server reads them.
         if (this.#channels.isOverfull) this.#fail(this.#breach('it asks and reads no answers'))
       })
+      // A stream that may be half open does not close by itself when the other side is done.
+      this.#socket.on('end', () => this.#socket.destroy())
       this.#clock.start(this.#phase)
       if (this.#options.signal?.aborted) this.#abort()
+      // It closed while the engine was loaded.
+      if (this.#socket.destroyed) process.nextTick(() => client.emit('close'))
     } catch (error) {
       // ssh2 may not have got so far as to watch the socket.
       this.#socket.once('close', () => client.emit('close'))
       this.#fail(error)
     }
+  }
+
+  /** Before anything was said: what the engine lacks, and what it does wrong. */
+  #takeOver(): void {
+    const engine = this.#beneath
+    const { offer, onHostKeys } = this.#options
+    const exchanges = new Exchanges(checkInsides(engine._protocol), offer.more, error => this.#fail(error))
+    this.#exchanges = exchanges
+    watchPayloads(engine._protocol, payload => disguiseNews(exchanges.onPayload(payload)))
+    if (onHostKeys) this.#news = new HostKeyNews(engine, onHostKeys, () => this.#failure)
+    replacePublicKeyAuth(engine._protocol, () => this.#login.credential)
+    mendHandlers(engine, {
+      onRefusal: (methods, partial) => this.#login.noteRefusal(methods, partial),
+      onSignatureAlgorithms: names => this.#login.noteAccepted(names),
+      onKeyTaken: blob => {
+        if (!this.#login.credential.blob.equals(blob)) throw this.#breach('it takes a key that was not offered')
+      },
+      onGlobalRequest: (name, data) => {
+        if (this.#phase === 'ready') this.#news?.onRequest(name, data)
+      },
+    })
+  }
+
+  async #hostProved(): Promise<void> {
+    const proof = this.#exchanges?.hostProof
+    if (!proof) throw this.#breach('it has not shown its key')
+    await this.#options.hostProved(proof)
+  }
+
+  /** Why nothing can be asked of the server any more. */
+  get #broken(): KeytoolError | undefined {
+    if (this.#failure || !(this.#closing || this.#socket.destroyed)) return this.#failure
+    return new KeytoolError('unreachable', 'the connection was closed')
   }
 
   get #beneath(): Beneath {
@@ -174,13 +272,12 @@ class Engine implements Connection {
 
   #verify(key: Buffer, verify: (valid: boolean) => void): void {
     if (this.#phase === 'hello') this.#phase = 'handshake'
+    const blob = this.#exchanges?.noteHostKey(key) ?? Buffer.from(key)
     if (this.#hostKey) {
-      if (this.#hostKey.equals(key)) this.#guard(() => verify(true))
+      if (this.#hostKey.equals(blob)) this.#guard(() => verify(true))
       else this.#fail(new KeytoolError('host-key-changed', `${this.#options.place} changed its host key on the way`))
       return
     }
-    // A copy: the buffer is the engine's own and may be used again.
-    const blob = Buffer.from(key)
     this.#hostKey = blob
     this.#asking(
       () => this.#options.verifyHostKey(blob),
@@ -212,7 +309,7 @@ class Engine implements Connection {
   #tooLate(time: number): void {
     const { place } = this.#options
     this.#noteHello()
-    const silent = this.#phase !== 'hello' || this.#socket.bytesRead === 0
+    const silent = this.#phase !== 'hello' || this.#received === 0
     const reason = `waited ${time / 1000} s for ${awaited[this.#phase]}`
     this.#fail(silent ? new KeytoolError('unreachable', `${place} does not answer`, { reason }) : noSsh(place))
   }
@@ -234,12 +331,25 @@ class Engine implements Connection {
     // A key that could not sign was noted where it failed; the next one is tried.
     if (error.level === 'agent') return
     this.#noteHello()
-    if (this.#phase === 'hello' && this.#socket.bytesRead === 0 && error.level !== 'client-socket') {
+    if (this.#phase === 'hello' && this.#received === 0 && error.level !== 'client-socket') {
       const reason = 'it closed the connection before a word was said'
       this.#fail(new KeytoolError('unreachable', `${this.#options.place} hangs up`, { reason }))
     } else {
-      this.#fail(explainTrouble(error, this.#phase, this.#options.place))
+      this.#fail(this.#explain(error))
     }
+  }
+
+  #explain(error: EngineError): KeytoolError {
+    const { place, offer } = this.#options
+    const server = this.#exchanges?.serverOffer
+    if (server && /no matching/i.test(error.message) && error.level === 'handshake') {
+      return explainNoMatch(place, offer, server, error)
+    }
+    // Our own, thrown in the middle of what the engine reads; with a level it is the stream beneath that broke.
+    if (error.level === undefined && isKeytoolError(error)) {
+      return error.code === 'damaged' ? this.#breach(error.reason ?? error.message) : error
+    }
+    return explainTrouble(error, this.#phase, place)
   }
 
   /** The first failure is the one that counts: later ones only follow from it. */
@@ -255,7 +365,7 @@ class Engine implements Connection {
     try {
       call()
     } catch (error) {
-      this.#fail(error)
+      this.#onError(error as EngineError)
     }
   }
 
@@ -269,23 +379,35 @@ class Engine implements Connection {
   }
 }
 
+/** A key of the one type that the engine never asks itself how to use. What is really offered is known elsewhere. */
+const STAND_IN = `ssh-ed25519 ${Buffer.concat([
+  Buffer.from('\0\0\0\x0bssh-ed25519\0\0\0\x20', 'latin1'),
+  Buffer.alloc(32),
+]).toString('base64')}`
+
 /** One signer as an agent: that is how ssh2 has others sign. */
 class OneKey extends ssh2.BaseAgent<string> {
-  readonly #signer: Signer
   readonly #sign: SignFor
 
-  constructor(signer: Signer, sign: SignFor) {
+  constructor(sign: SignFor) {
     super()
-    this.#signer = signer
     this.#sign = sign
   }
 
   override getIdentities(done: (error?: Error | null, keys?: string[]) => void): void {
-    const { algorithm, blob } = this.#signer.publicKey
-    done(null, [`${algorithm.name} ${blob.toString('base64')}`])
+    done(null, [STAND_IN])
   }
 
-  override sign(_key: unknown, data: Buffer, options: unknown, done?: unknown): void {
-    this.#sign(data, (options as { hash?: SignatureHash }).hash, done as SignatureDone)
+  override sign(_key: unknown, data: Buffer, _options: unknown, done?: unknown): void {
+    this.#sign(data, done as SignatureDone)
   }
+}
+
+/** What the engine wants to see before it lets a session forward an agent. It is never asked for anything. */
+class NoKeys extends ssh2.BaseAgent<string> {
+  override getIdentities(done: (error?: Error | null, keys?: string[]) => void): void {
+    done(null, [])
+  }
+
+  override sign(): void {}
 }

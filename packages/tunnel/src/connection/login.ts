@@ -1,24 +1,31 @@
-import { KeytoolError, type SignatureHash, type Signer } from '@keytool/keygen'
+import { KeytoolError } from '@keytool/keygen'
 import type { Attempt, Authentication, Question, Refusal } from './auth.js'
 import type { Admission } from './connection.js'
+import { acceptedBy, type Credential, describeCredential } from './public-key.js'
 import { signAsAsked } from './signing.js'
 
 export type SignatureDone = (error: Error | null, signature?: Buffer) => void
-/** Signs data that the engine made; `hash` only where a key has more than one. */
-export type SignFor = (data: Buffer, hash: SignatureHash | undefined, done: SignatureDone) => void
+/** Signs data that the engine made. */
+export type SignFor = (data: Buffer, done: SignatureDone) => void
+/** An attempt as the engine is told of it. */
+type Told =
+  | Exclude<Attempt, { method: 'publickey' }>
+  | { readonly method: 'publickey'; readonly credential: Credential }
 
 /** What the login needs from the engine. */
 export interface LoginEnds {
   /** `host:port`, ready to be shown. */
   readonly place: string
   readonly user: string
+  /** What the server calls itself. */
+  readonly software: () => string | undefined
   readonly authentication: Authentication
   /** Settles once the host has proved its key: nothing secret is sent before. */
   readonly proved: () => Promise<void>
   /** Waits for us or the user on the server's behalf, then goes on; what fails ends the connection. */
   readonly asking: <T>(work: () => Promise<T>, then: (value: T) => void) => void
-  /** One key in the form in which the engine has others sign. */
-  readonly asAgent: (signer: Signer, sign: SignFor) => object
+  /** Who signs, in the form in which the engine has others sign. */
+  readonly asAgent: (sign: SignFor) => object
 }
 
 /** Tells the engine what to try next, in its own terms, and reads the server's answers. */
@@ -26,6 +33,8 @@ export class Login {
   readonly #ends: LoginEnds
   #refusal: Refusal | undefined
   #method: Admission['method'] = 'none'
+  #credential: Credential | undefined
+  #accepted: readonly string[] | undefined
 
   constructor(ends: LoginEnds) {
     this.#ends = ends
@@ -36,6 +45,17 @@ export class Login {
     return this.#method
   }
 
+  /** What is offered at the moment. Throws `damaged` when that is no key: the server then answers what nobody asked. */
+  get credential(): Credential {
+    if (this.#credential) return this.#credential
+    throw new KeytoolError('damaged', `${this.#ends.place} answers to a key that was not offered`)
+  }
+
+  /** @param names the server's `server-sig-algs`, RFC 8308 section 3.1 */
+  noteAccepted(names: readonly string[]): void {
+    this.#accepted = names
+  }
+
   noteRefusal(methods: readonly string[], partial: boolean): void {
     this.#refusal = { methods, partial }
   }
@@ -43,18 +63,35 @@ export class Login {
   next(next: (attempt: unknown) => void): void {
     const refusal = this.#refusal
     if (refusal) this.#refusal = { ...refusal, partial: false }
-    const { proved, authentication, asking } = this.#ends
+    const { proved, asking } = this.#ends
     asking(
-      () => proved().then(() => authentication.next(refusal)),
+      () => proved().then(() => this.#choose(refusal)),
       attempt => {
         this.#method = attempt.method
+        this.#credential = attempt.method === 'publickey' ? attempt.credential : undefined
         next(this.#describe(attempt))
         if (attempt.method === 'password' && typeof attempt.password !== 'string') attempt.password.fill(0)
       },
     )
   }
 
-  #describe(attempt: Attempt): object {
+  /** The next attempt that the server can take. Keys are passed over for good, so there is an end. */
+  async #choose(refusal: Refusal | undefined): Promise<Told> {
+    const { authentication, software } = this.#ends
+    let last = refusal
+    for (;;) {
+      const attempt = await authentication.next(last)
+      if (attempt.method !== 'publickey') return attempt
+      try {
+        return { method: 'publickey', credential: describeCredential(attempt, acceptedBy(software(), this.#accepted)) }
+      } catch (error) {
+        authentication.noteSignError(error)
+        if (last) last = { ...last, partial: false }
+      }
+    }
+  }
+
+  #describe(attempt: Told): object {
     const { user: username, asking } = this.#ends
     switch (attempt.method) {
       case 'none':
@@ -62,8 +99,8 @@ export class Login {
       case 'password':
         return { type: 'password', username, password: attempt.password }
       case 'publickey':
-        // Every key comes as an agent that holds this one.
-        return { type: 'agent', username, agent: this.#asAgent(attempt.signer) }
+        // Every key comes as an agent that holds one.
+        return { type: 'agent', username, agent: this.#asAgent(attempt.credential) }
       case 'keyboard-interactive': {
         const prompt = (_n: string, _i: string, _l: string, questions: Question[], finish: (a: string[]) => void) =>
           asking(() => attempt.answer(questions), finish)
@@ -72,17 +109,17 @@ export class Login {
     }
   }
 
-  #asAgent(signer: Signer): object {
-    const given = new Set<SignatureHash | undefined>()
-    const sign: SignFor = (data, hash, done) =>
+  #asAgent({ signer, hash }: Credential): object {
+    let given = false
+    const sign: SignFor = (data, done) =>
       this.#ends.asking(
-        () => this.#settle(given.has(hash) ? this.#twice() : signAsAsked(signer, data, hash), done),
+        () => this.#settle(given ? this.#twice() : signAsAsked(signer, data, hash), done),
         answer => {
-          given.add(hash)
+          given = true
           answer()
         },
       )
-    return this.#ends.asAgent(signer, sign)
+    return this.#ends.asAgent(sign)
   }
 
   /** The same question again, instead of an answer, is a server that never means to let the user in. */

@@ -1,14 +1,14 @@
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 /** What may wait on a socket before its writers wait too, in bytes. */
 const ROOM = 1 << 20
 
 /** ssh2 writes to its socket without looking whether it keeps up. This is the look. */
 export class Room {
-  readonly #socket: Socket
+  readonly #socket: Duplex
   readonly #waiting: (() => void)[] = []
 
-  constructor(socket: Socket) {
+  constructor(socket: Duplex) {
     this.#socket = socket
     socket.on('drain', () => this.#wake()).on('close', () => this.#wake())
   }

@@ -42,8 +42,12 @@ const refusals: ReadonlyMap<unknown, { code: ErrorCode; text: string }> = new Ma
   [2, { code: 'unreachable', text: "can't reach" }],
 ])
 
+/** The channel was opened, but the server answered CHANNEL_FAILURE to what it was for: the engine gives no reason. */
+const notGranted = { code: 'refused', text: 'does not give' } as const
+
 /** Retells why a channel was not opened. `what` is the target, ready to be shown. */
 export function explainRefusal(error: Error & { reason?: unknown }, what: string): KeytoolError {
-  const { code, text } = refusals.get(error.reason) ?? { code: 'failed', text: 'does not open' }
+  const { code, text } =
+    error.reason === undefined ? notGranted : (refusals.get(error.reason) ?? { code: 'failed', text: 'does not open' })
   return new KeytoolError(code, `the server ${text} ${what}`, { reason: showForeign(error.message), cause: error })
 }

@@ -1,0 +1,77 @@
+import { KeytoolError, showForeign } from '@keytool/keygen'
+import { type AlgorithmClass, needsMac, type Offer, weakAmong } from './algorithms.js'
+import { agree, type Lists } from './kex/kexinit.js'
+
+/** How much of a server's list is shown, in characters. */
+const MAX_LIST = 300
+
+/** One list of KEXINIT: which of ours it is compared with, what it is called, and ssh's option for it. */
+interface Row {
+  readonly field: keyof Lists
+  readonly ours: AlgorithmClass
+  readonly label: string
+  readonly option: string
+}
+
+/** In the order they are agreed on. */
+const rows: readonly Row[] = [
+  { field: 'kex', ours: 'kex', label: 'key exchange', option: 'KexAlgorithms' },
+  { field: 'hostKey', ours: 'serverHostKey', label: 'host keys', option: 'HostKeyAlgorithms' },
+  { field: 'cipherC2s', ours: 'cipher', label: 'ciphers', option: 'Ciphers' },
+  { field: 'cipherS2c', ours: 'cipher', label: 'ciphers', option: 'Ciphers' },
+  { field: 'macC2s', ours: 'hmac', label: 'MACs', option: 'MACs' },
+  { field: 'macS2c', ours: 'hmac', label: 'MACs', option: 'MACs' },
+]
+
+/** Beside algorithms, this list has what a side understands of the protocol. */
+const MARKERS = /^(ext-info-[cs]|kex-strict-[cs]-v00@openssh\.com)$/
+
+/**
+ * Says which algorithms the two sides do not share, and how the server's could be let in.
+ * @param place `host:port`, ready to be shown
+ */
+export function explainNoMatch(place: string, offer: Offer, server: Lists, cause: unknown): KeytoolError {
+  const failed = rows.filter(
+    ({ field, ours }) => isCompared(field, offer, server) && !matches(field, ours, offer, server),
+  )
+  const [first] = failed
+  const reason =
+    first && `it offers ${first.label} by ${showList(server[first.field].filter(name => !MARKERS.test(name)))} only`
+  const options = new Set(failed.map(row => letIn(row, server)))
+  // One that can't be let in makes the others useless.
+  const hint =
+    failed.length > 0 && !options.has(undefined)
+      ? `if this server can't be updated: keytool tunnel ${[...options].join(' ')}`
+      : 'the server needs an update'
+  return new KeytoolError('unsupported', `${place} and this program have no algorithm in common`, {
+    ...(reason && { reason }),
+    hint,
+    cause,
+  })
+}
+
+function matches(field: keyof Lists, ours: AlgorithmClass, offer: Offer, server: Lists): boolean {
+  return agree(allOf(ours, offer), server[field]) !== undefined
+}
+
+function allOf(ours: AlgorithmClass, offer: Offer): readonly string[] {
+  if (ours === 'kex') return [...offer.more.kex, ...offer.kex]
+  if (ours === 'serverHostKey') return [...offer.more.hostKey.map(({ name }) => name), ...offer.serverHostKey]
+  return offer[ours]
+}
+
+/** A cipher that proves what it carries needs no MAC; where there is none in common, one that does is the likely cure. */
+function isCompared(field: keyof Lists, offer: Offer, server: Lists): boolean {
+  if (field !== 'macC2s' && field !== 'macS2c') return true
+  const cipher = agree(offer.cipher, server[field === 'macC2s' ? 'cipherC2s' : 'cipherS2c'])
+  return cipher === undefined || needsMac(cipher)
+}
+
+function letIn({ field, ours, option }: Row, server: Lists): string | undefined {
+  const name = weakAmong(ours, server[field])
+  return name === undefined ? undefined : `-o ${option}=+${name}`
+}
+
+function showList(names: readonly string[]): string {
+  return showForeign(names.join(', '), MAX_LIST) || 'nothing'
+}
