@@ -80,7 +80,7 @@ export async function verifyKeyAlone(
   options: Omit<ConnectOptions, 'signers' | 'askPassword'>,
   signer: Signer,
 ): Promise<void> {
-  const connection = await connect({ ...options, signers: [signer], askPassword: undefined })
+  const connection = await connect({ ...options, signers: [withoutCertificate(signer)], askPassword: undefined })
   await connection.close()
   if (connection.admission.method === 'publickey') return
   throw new KeytoolError('failed', `${showForeign(options.host)} lets ${showForeign(options.user)} in without any key`)
@@ -132,4 +132,9 @@ function complaint(result: ExecResult): { reason?: string } {
 function firstLine(output: Buffer): { reason?: string } {
   const line = output.toString('utf8').trim().split('\n')[0] ?? ''
   return line === '' ? {} : { reason: showForeign(line) }
+}
+
+/** The key alone: a certificate might let in whoever has it, whatever stands in authorized_keys. */
+function withoutCertificate(signer: Signer): Signer {
+  return { publicKey: signer.publicKey, sign: (data, options) => signer.sign(data, options) }
 }

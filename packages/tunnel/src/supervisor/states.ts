@@ -1,30 +1,35 @@
 import { KeytoolError } from '@keytool/keygen'
 
-/** Where a tunnel stands. `since` is in milliseconds, as the clock gives them. */
-export type TunnelState =
-  | { readonly name: 'idle'; readonly since: number }
-  | { readonly name: 'connecting'; readonly since: number }
-  | { readonly name: 'up'; readonly since: number }
+/** A state to go to, before its time is known. */
+export type Move =
+  | { readonly name: 'connecting' }
+  | { readonly name: 'up' }
+  /** Not connected just now, and why. `until` the next try, in milliseconds since the epoch; absent while a key is waited for. */
+  | { readonly name: 'waiting'; readonly until?: number; readonly error: KeytoolError }
   /** The end. With an error when nobody asked for it. */
-  | { readonly name: 'stopped'; readonly since: number; readonly error?: KeytoolError }
+  | { readonly name: 'stopped'; readonly error?: KeytoolError }
+
+/** Where a tunnel stands. `since` is in milliseconds, as the clock gives them. */
+export type TunnelState = ({ readonly name: 'idle' } | Move) & { readonly since: number }
 
 export type StateName = TunnelState['name']
 
 /** From each state, where it may go. */
-const moves: Readonly<Record<StateName, readonly StateName[]>> = {
+const moves: Readonly<Record<StateName, readonly Move['name'][]>> = {
   idle: ['connecting', 'stopped'],
-  connecting: ['up', 'stopped'],
-  up: ['stopped'],
+  connecting: ['up', 'waiting', 'stopped'],
+  up: ['waiting', 'stopped'],
+  waiting: ['connecting', 'stopped'],
   stopped: [],
 }
 
 /** Holds the one state of a tunnel and tells about each change. */
 export class StateMachine {
   readonly #now: () => number
-  readonly #onState: (state: TunnelState) => void
+  readonly #onState: (state: TunnelState, from: StateName) => void
   #state: TunnelState
 
-  constructor(now: () => number, onState: (state: TunnelState) => void) {
+  constructor(now: () => number, onState: (state: TunnelState, from: StateName) => void) {
     this.#now = now
     this.#onState = onState
     this.#state = { name: 'idle', since: now() }
@@ -35,12 +40,12 @@ export class StateMachine {
   }
 
   /** @throws KeytoolError `failed` for a move that the table does not have: a mistake in here, not the user's */
-  moveTo(name: StateName, error?: KeytoolError): void {
-    if (!moves[this.#state.name].includes(name)) {
-      throw new KeytoolError('failed', `a tunnel can't go from ${this.#state.name} to ${name}`)
+  moveTo(move: Move): void {
+    const from = this.#state.name
+    if (!moves[from].includes(move.name)) {
+      throw new KeytoolError('failed', `a tunnel can't go from ${from} to ${move.name}`)
     }
-    const since = this.#now()
-    this.#state = name === 'stopped' ? { name, since, ...(error && { error }) } : { name, since }
-    this.#onState(this.#state)
+    this.#state = { ...move, since: this.#now() }
+    this.#onState(this.#state, from)
   }
 }
