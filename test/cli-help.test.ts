@@ -12,10 +12,12 @@ jest.setTimeout(30_000)
 const commands = [
   ...['gen', 'inspect', 'fingerprint', 'public', 'convert', 'passphrase', 'comment'],
   ...['agent', 'add', 'list', 'remove', 'lock', 'unlock', 'reencrypt', 'keychain', 'log'],
-  ...['install-pubkey', 'session', 'tunnel'],
+  ...['install-pubkey', 'session', 'known-hosts', 'tunnel', 'connect'],
 ]
 const details = [
-  ...['session save', 'session list', 'session show', 'session remove'],
+  ...['session save', 'session list', 'session show', 'session edit', 'session remove'],
+  ...['session export', 'session import', 'known-hosts list', 'known-hosts remove'],
+  ...['tunnel status', 'tunnel stop'],
   ...['keychain list', 'keychain check', 'keychain forget'],
 ]
 

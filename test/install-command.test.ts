@@ -264,7 +264,9 @@ test('a pipe with the name of a default key keeps nobody waiting', async () => {
 
 test('a session that goes by way of another host is not dialled directly', async () => {
   await keytool(['session', 'save', 'far', here(), '-p', String(sshd.port), '-J', 'bastion.example'], { env: home.env })
-  expect(await byPassword('far')).toMatchObject({ status: 6, stdout: '' })
+  const { status, stderr } = await byPassword('far')
+  expect(status).toBe(7)
+  expect(stderr).toContain('bastion.example:22')
   expect(sshd.log()).not.toContain('Connection from')
 })
 

@@ -79,7 +79,8 @@ describe('what goes through', () => {
         else socket.once('end', () => socket.end(hash.digest('hex')))
       })
     })
-    const { tunnel, port } = await up(target)
+    // Looked at, the target would send all that to nobody.
+    const { tunnel, port } = await up(target, '--probe', '0')
     const near = randomBytes(MiB)
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
     const received = createHash('sha256')
@@ -125,17 +126,19 @@ describe('what goes through', () => {
 })
 
 describe('how it ends', () => {
-  test('sshd gone: 7 with a clear text, and open connections are reset, not ended', async () => {
+  test('not with the connection: what was open is reset, not ended, and new ones are carried again', async () => {
     const target = await listen(socket => socket.write('hello'))
     const { tunnel, port } = await up(target)
     const socket = connect(port, '127.0.0.1')
     await once(socket, 'data')
     const broken = once(socket, 'error').catch(error => [error])
     await sshd.dropConnections()
-    expect(await tunnel.exit).toEqual({ status: 7, signal: null })
     expect((await broken)[0]).toMatchObject({ code: 'ECONNRESET' })
-    expect(tunnel.stderr.text).toMatch(/^keytool: the connection to .*127\.0\.0\.1:\d+ is lost\n/)
-    expect(tunnel.stderr.lines.length).toBeLessThanOrEqual(3)
+    // It may be down still: then it is held, and carried when it is up.
+    const next = connect(port, '127.0.0.1')
+    expect(String((await once(next, 'data'))[0])).toBe('hello')
+    next.destroy()
+    expect(await tunnel.stop()).toEqual({ status: 0, signal: null })
   })
 
   test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s: 0, and nothing listens', async signal => {
@@ -241,7 +244,8 @@ describe('the host key', () => {
     await yes.close()
     const [mine, noted] = (await readFile(knownHosts(), 'utf8')).split('\n')
     expect(mine).toBe('# mine')
-    expect(sshd.knownHosts).toContain(`${noted}\n`)
+    // Under its name or hidden, as this system's ssh_config has it.
+    expect(sshd.knownHosts).toContain(` ${noted?.split(' ').slice(1).join(' ')}\n`)
   })
 })
 

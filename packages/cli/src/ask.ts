@@ -27,9 +27,14 @@ export function triesLeft(left: number): string {
   return left === 1 ? 'one try left' : `${left} tries left`
 }
 
-/** Whether somebody can be asked on this terminal. */
-export function hasTerminal({ stdin }: Context): boolean {
-  return stdin.isTTY === true && process.stderr.isTTY === true
+/** Whether somebody can be asked, on this terminal or through whoever started us. */
+export function hasTerminal({ stdin, asker }: Context): boolean {
+  return asker !== undefined || (stdin.isTTY === true && process.stderr.isTTY === true)
+}
+
+/** Whether a secret can be asked for at all. */
+export function canAskSecret(context: Context): boolean {
+  return askpassProgram(context) !== undefined || hasTerminal(context)
 }
 
 /**
@@ -48,6 +53,7 @@ export async function askSecret(prompt: string, hint: string, context: Context, 
       hint,
     })
   }
+  if (context.asker) return context.asker.secret(safe, mayShow, context.leaving)
   const answer = await prompted<string>(
     mayShow
       ? { type: 'input', message: safe }
@@ -91,6 +97,7 @@ const loadHelp = async () => ({
 
 /** A question, mostly with a default that is right for most. Asked on the terminal only. */
 export async function askText(message: string, context: Context, fallback?: string): Promise<string> {
+  if (context.asker) return context.asker.text(showForeign(message), fallback, context.leaving)
   const question = {
     type: 'input',
     message: showForeign(message),
@@ -117,15 +124,19 @@ export async function askChoice<T extends string>(
  * One question by inquirer, on stderr, so that stdout stays clean for data. The library takes 100 ms to load, so only
  * those who are asked pay for it.
  */
-async function prompted<T>(question: Record<string, unknown>, { say, stdin }: Context): Promise<T> {
+async function prompted<T>(question: Record<string, unknown>, { say, stdin, leaving }: Context): Promise<T> {
   // The library looks at the environment alone.
   if (!say.colourful) process.env['NO_COLOR'] = '1'
   const { default: inquirer } = await import('inquirer')
+  const show = say.hideBlock()
   const ended = new AbortController()
   // After Ctrl-D, or when the terminal goes away, the library waits for the process to end. A connection that is open
   // would keep it alive, with the terminal showing what is typed.
   const noticeEnd = () => setImmediate(() => ended.abort())
   for (const event of endings) stdin.on(event, noticeEnd)
+  const leave = () => ended.abort()
+  leaving?.addEventListener('abort', leave)
+  if (leaving?.aborted) leave()
   const ask = inquirer.createPromptModule({ output: process.stderr, signal: ended.signal })
   if (question['type'] === 'passphrase') {
     ask.registerPrompt('passphrase', (await (await loadHelp()).makePassphrasePrompt()) as never)
@@ -138,6 +149,8 @@ async function prompted<T>(question: Record<string, unknown>, { say, stdin }: Co
     throw new KeytoolError('cancelled', 'stopped at the prompt', { reason: 'nothing was changed', cause: error })
   } finally {
     for (const event of endings) stdin.off(event, noticeEnd)
+    leaving?.removeEventListener('abort', leave)
+    show()
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { type Environment, findHome, type Places, places } from '@keytool/agent/platform'
+import type { Asker } from './asker.js'
 import { Say } from './say.js'
 
 /** All that a command may know of the world around it. Tests hand in their own. */
@@ -10,8 +11,18 @@ export interface Context {
   readonly places: Places
   readonly stdin: Readable & { readonly isTTY?: boolean }
   readonly say: Say
+  /** Who answers questions in place of the terminal, while they are there. */
+  readonly asker?: Asker | undefined
+  /** Ends the question that stands: nobody needs the answer any more. */
+  readonly leaving?: AbortSignal | undefined
   /** The program itself, for those who start it again in the background. */
   readonly program: string
+}
+
+/** The same context for work that may end before its questions are answered: they end with it. */
+export function leavingWith(context: Context, signal: AbortSignal): Context {
+  const leaving = context.leaving ? AbortSignal.any([context.leaving, signal]) : signal
+  return Object.create(context, { leaving: { value: leaving, enumerable: true } }) as Context
 }
 
 /** A command's one entry. Returns the exit status; throws KeytoolError. */

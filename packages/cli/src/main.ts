@@ -31,8 +31,10 @@ const commands: Readonly<Record<string, Entry>> = {
   keychain: { summary: "passphrases that the system's keychain keeps", load: () => online('keychain') },
   log: { summary: 'show what signed what, for whom, when', load: () => online('log') },
   'install-pubkey': { summary: 'put a public key on servers', load: () => online('install-pubkey') },
-  session: { summary: 'save and show sessions', load: () => online('session') },
-  tunnel: { summary: 'hold forwards up', load: () => online('tunnel') },
+  session: { summary: 'save, change, import and export sessions', load: () => online('session') },
+  'known-hosts': { summary: "list and remove servers' keys", load: () => online('known-hosts') },
+  tunnel: { summary: 'hold forwards up, and see and stop what runs', load: () => online('tunnel') },
+  connect: { summary: 'a shell or a command on a server, in its charset', load: () => online('connect') },
 }
 
 /** Runs the program. Returns the exit status. */

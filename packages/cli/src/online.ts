@@ -3,8 +3,10 @@ import type { Run } from './context.js'
 export type OnlineCommand =
   | 'add'
   | 'agent'
+  | 'connect'
   | 'install-pubkey'
   | 'keychain'
+  | 'known-hosts'
   | 'list'
   | 'lock'
   | 'log'
@@ -19,8 +21,10 @@ export type OnlineCommand =
 export const onlineCommands: Readonly<Record<OnlineCommand, () => Promise<{ run: Run }>>> = {
   add: () => import('./commands/add.js'),
   agent: () => import('./commands/agent.js'),
+  connect: () => import('./commands/connect.js'),
   'install-pubkey': () => import('./commands/install-pubkey.js'),
   keychain: () => import('./commands/keychain.js'),
+  'known-hosts': () => import('./commands/known-hosts.js'),
   list: () => import('./commands/list.js'),
   lock: () => import('./commands/lock.js'),
   log: () => import('./commands/log.js'),

@@ -1,23 +1,39 @@
 import { userInfo } from 'node:os'
 import { KeytoolError } from '@keytool/keygen'
-import { type AskPassword, checkPort, checkUser, parseTarget, type Session, SessionStore } from '@keytool/tunnel'
-import { askSecret, readSecretFile, triesLeft } from './ask.js'
+import {
+  checkHost,
+  checkPort,
+  checkUser,
+  type HostSettings,
+  parseTarget,
+  readJump,
+  readSshConfig,
+  type Session,
+  SessionStore,
+  type Target,
+} from '@keytool/tunnel'
 import type { Context } from './context.js'
 import { wholeNumber } from './options.js'
 
-/** All that looks like the quotes that a server's words stand in: they can't be closed from inside. */
-const QUOTES = /[\p{Pi}\p{Pf}"″＂〃„‟]/gu
-
-/** How often the tunnel's room asks for a password. */
-const PASSWORD_TRIES = 3
+/** Hosts on the way, those included that the first one is reached through. */
+const MAX_HOPS = 16
 
 /** Where a command goes, all of it known. */
 export interface Destination {
+  /** What is dialled: HostName where the configuration has one. */
   readonly host: string
+  /** As it was typed, or as the session has it: what a program of ProxyCommand is told with %n. */
+  readonly typed: string
   readonly port: number
   readonly user: string
   /** The saved session whose name was given, if it was one. */
   readonly session?: Session
+  /** What ssh_config says about it. */
+  readonly settings: HostSettings
+  /** Hosts on the way, the first one dialled first. */
+  readonly hops: readonly Destination[]
+  /** The program that makes the connection; never together with hops. */
+  readonly proxyCommand?: string
 }
 
 export interface ReachOptions {
@@ -25,31 +41,99 @@ export interface ReachOptions {
   readonly port?: string
   /** `-l`. */
   readonly login?: string
+  /** `-J`. */
+  readonly jump?: string
+  /** `-F`. */
+  readonly config?: string
+  /** `-o`, as often as it was given. */
+  readonly option?: readonly string[]
 }
 
-/** A word that names a host: a saved session, or ssh's `[USER@]HOST`. What the options say goes before what is saved. */
+/** The flags of {@link ReachOptions}, as every command that goes to a host has them. */
+export const reachFlags = [
+  ['-p, --port <port>', "the server's port"],
+  ['-l, --login <user>', 'who logs in'],
+  ['-J, --jump <hosts>', 'hosts on the way: [user@]host[:port],...'],
+  ['-F, --config <file>', 'read this in place of ~/.ssh/config (none: no file)'],
+  ['-o, --option <setting>', 'a line of ssh_config, such as ConnectTimeout=5; may be given again', 'many'],
+] as const
+
+/**
+ * A word that names a host: a saved session, or ssh's `[USER@]HOST`, which may stand in ssh_config. What the options say
+ * goes before what is saved, and that before ssh_config.
+ */
 export async function resolveDestination(word: string, options: ReachOptions, context: Context): Promise<Destination> {
-  const port = options.port === undefined ? undefined : wholeNumber(options.port, '-p', 1, 65535)
-  const login = options.login === undefined ? undefined : checkUser(options.login)
   const session = await savedSession(word, context)
-  if (session?.jump !== undefined) {
-    throw new KeytoolError('unsupported', `the session ${word} goes by way of ${session.jump}, which is not done yet`, {
-      reason: 'it is not dialled directly instead: another host may answer to that name here',
-    })
+  const target = session ?? parseTarget(word)
+  return resolveTarget(target, session, options, context, 0)
+}
+
+async function resolveTarget(
+  target: Target,
+  session: Session | undefined,
+  options: ReachOptions,
+  context: Context,
+  depth: number,
+): Promise<Destination> {
+  const port = options.port === undefined ? target.port : wholeNumber(options.port, '-p', 1, 65535)
+  const user = options.login === undefined ? target.user : checkUser(options.login)
+  const query = { host: target.host, port, user, localUser: localName(), home: context.places.home }
+  const { config: file, option: extra } = options
+  const settings = await readSshConfig(query, { file, extra, env: context.env })
+  const destination = {
+    host: checkHost(settings.host),
+    typed: target.host,
+    port: checkPort(port ?? settings.port ?? 22),
+    user: user ?? settings.user ?? ownName(),
+    ...(session && { session }),
+    settings,
   }
-  if (session) {
-    return {
-      host: session.host,
-      port: port ?? session.port,
-      user: login ?? session.user ?? ownName(),
-      session,
+  const jump = options.jump ?? session?.jump ?? (session?.proxyCommand === undefined ? settings.proxyJump : undefined)
+  const hops = jump === undefined || jump === 'none' ? [] : await resolveHops(jump, options, context, depth)
+  const proxyCommand = jump === undefined ? (session?.proxyCommand ?? settings.proxyCommand) : undefined
+  return { ...destination, hops, ...(proxyCommand !== undefined && proxyCommand !== 'none' && { proxyCommand }) }
+}
+
+/**
+ * As with ssh: each host is looked up for itself, and of what it says only the way to the first one counts. Flags for the
+ * last host are not for these.
+ */
+async function resolveHops(
+  jump: string,
+  { config, option }: ReachOptions,
+  context: Context,
+  depth: number,
+): Promise<readonly Destination[]> {
+  const hops: Destination[] = []
+  for (const target of readHops(jump)) {
+    if (depth + hops.length >= MAX_HOPS) {
+      throw new KeytoolError('usage', `the way has more than ${MAX_HOPS} hosts`, { reason: 'it may go in a circle' })
     }
+    // `-o ProxyJump=…` of the command line would send the hop through itself.
+    const plain = option?.filter(line => !/^\s*proxy(jump|command)\b/i.test(line))
+    const more: ReachOptions = {
+      ...(config !== undefined && { config }),
+      ...(plain && { option: plain }),
+      ...(hops.length > 0 && { jump: 'none' }),
+    }
+    const word = target.user === undefined && target.port === undefined ? target.host : undefined
+    const session = word === undefined ? undefined : await savedSession(word, context)
+    const hop = await resolveTarget(session ?? target, session, more, context, depth + hops.length + 1)
+    hops.push(...hop.hops, { ...hop, hops: [] })
   }
-  const target = parseTarget(word)
-  return {
-    host: target.host,
-    port: port ?? checkPort(target.port ?? 22),
-    user: login ?? target.user ?? ownName(),
+  return hops
+}
+
+function readHops(jump: string): Target[] {
+  try {
+    return readJump(jump, true).map(({ user, host, port }) => ({
+      ...(user !== undefined && { user: checkUser(user) }),
+      host: checkHost(host),
+      ...(port !== undefined && { port: checkPort(port) }),
+    }))
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new KeytoolError('usage', `-J ${JSON.stringify(jump)} can't be used`, { reason: why, cause })
   }
 }
 
@@ -74,37 +158,20 @@ export async function nearSession(word: string, { places }: Context): Promise<Ke
 }
 
 /** `user@host`, with the port where it is not 22. */
-export function showDestination({ user, host, port }: Destination): string {
+export function showDestination({ user, host, port }: Pick<Destination, 'user' | 'host' | 'port'>): string {
   return `${user}@${host}${port === 22 ? '' : `:${port}`}`
 }
 
-/**
- * Gives the account's password: from a file, through SSH_ASKPASS, on the terminal.
- * @param why says why it comes to a password, before the first question
- */
-export function passwordSource(file: string | undefined, context: Context, why?: () => string): AskPassword {
-  let given = false
-  return async ({ user, host, text, kind, echo, attempt }) => {
-    if (file !== undefined) {
-      // Once: the same wrong password again would only count against the account, and what else is asked is no password.
-      if (given)
-        throw new KeytoolError('secret-wrong', `${host} is not content with the password in ${file} for ${user}`)
-      given = true
-      return readSecretFile(file, 'password', context)
-    }
-    if (attempt === 1 && why) context.say.note(why())
-    if (attempt > 1) context.say.prompt(`that was refused; ${triesLeft(PASSWORD_TRIES - attempt + 1)}`)
-    const isPassword = kind === 'password' || /^password:?$/i.test(text)
-    // What the server asks stands behind our own words and in quotes, so that it can't pass for a question of ours.
-    const prompt = isPassword ? `password for ${user}@${host}` : `${user}@${host} asks "${text.replace(QUOTES, "'")}"`
-    return askSecret(prompt, 'pass it with --password-file FILE, or - for standard input', context, echo)
-  }
+function ownName(): string {
+  const name = localName()
+  if (name !== '') return name
+  throw new KeytoolError('usage', 'the user running this has no name', { hint: 'write USER@HOST' })
 }
 
-function ownName(): string {
+function localName(): string {
   try {
     return userInfo().username
-  } catch (cause) {
-    throw new KeytoolError('usage', 'the user running this has no name', { hint: 'write USER@HOST', cause })
+  } catch {
+    return ''
   }
 }

@@ -1,9 +1,9 @@
 import type { Writable } from 'node:stream'
 import type { Environment } from '@keytool/agent/platform'
 import { isKeytoolError, showForeign } from '@keytool/keygen'
-import { shortenPath } from './text.js'
+import { cutToWidth, shortenPath, widthOf } from './text.js'
 
-type Stream = Writable & { readonly isTTY?: boolean }
+type Stream = Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number }
 
 export interface SayOptions {
   readonly name: string
@@ -15,6 +15,8 @@ export interface SayOptions {
 
 /** The longest path that Linux knows, in bytes; longer text in an error is cut. */
 const MAX_PATH = 4096
+/** What is kept, in lines, while a question stands; who is away for a night wants to read the last ones. */
+const MAX_HELD = 200
 
 const colours = { green: 32, red: 31, yellow: 33, dim: 2, bold: 1 } as const
 type Colour = keyof typeof colours
@@ -31,6 +33,11 @@ export class Say {
   #json = false
   #quiet = false
   #colour: boolean
+  /** What stands at the foot of the terminal, and how wide the lines are of it that are drawn now. */
+  #block: readonly string[] = []
+  #drawn: readonly number[] = []
+  /** While a question stands: what is said meanwhile, which would be written into the answer. */
+  #held: [stream: Stream, text: string][] | undefined
 
   constructor(options: SayOptions) {
     this.name = options.name
@@ -61,7 +68,7 @@ export class Say {
 
   /** A fact for people, on stdout; not with `--json` or `--quiet`. */
   line(text = ''): void {
-    if (!this.#json && !this.#quiet) this.#options.stdout.write(`${this.#clean(text, this.#options.stdout)}\n`)
+    if (!this.#json && !this.#quiet) this.#say(this.#options.stdout, `${this.#clean(text, this.#options.stdout)}\n`)
   }
 
   /** Facts for programs: one JSON value on stdout, with `--json` only. */
@@ -76,7 +83,7 @@ export class Say {
 
   /** A word beside the work, on stderr; not with `--quiet`. */
   note(text: string): void {
-    if (!this.#quiet) this.#options.stderr.write(`${this.#clean(text)}\n`)
+    if (!this.#quiet) this.#say(this.#options.stderr, `${this.#clean(text)}\n`)
   }
 
   /** A line on stderr that the next one takes the place of; empty to take it away. On a terminal only, never with `--quiet`. */
@@ -85,17 +92,74 @@ export class Say {
     if (!this.#quiet && stderr.isTTY === true) stderr.write(`\r\u001b[K${this.#clean(text)}`)
   }
 
+  /**
+   * Lines at the foot of the terminal, in the place of those before; none to take them away. What else is said goes above
+   * them. On a terminal only, not with `--json` or `--quiet`.
+   */
+  block(lines: readonly string[]): void {
+    const { stdout, env } = this.#options
+    if (stdout.isTTY !== true || this.#json || this.#quiet || env['TERM'] === 'dumb') return
+    this.#block = lines
+    this.#say(stdout, '')
+  }
+
+  /**
+   * Makes room for a question, and keeps quiet meanwhile. Returns what brings the lines at the foot back, and what was held
+   * back before them.
+   */
+  hideBlock(): () => void {
+    this.#eraseBlock()
+    this.#held ??= []
+    return () => {
+      const held = this.#held ?? []
+      this.#held = undefined
+      for (const [stream, text] of held) stream.write(text)
+      this.#say(this.#options.stdout, '')
+    }
+  }
+
+  /** Whether more than ASCII can be shown. */
+  get unicode(): boolean {
+    const { stdout, env } = this.#options
+    const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || ''
+    return stdout.isTTY === true && (/utf-?8/i.test(locale) || process.platform === 'win32')
+  }
+
+  #say(stream: Stream, text: string, isUrgent = false): void {
+    if (this.#held && !isUrgent) {
+      if (text !== '') this.#held.push([stream, text])
+      if (this.#held.length > MAX_HELD) this.#held.shift()
+      return
+    }
+    this.#eraseBlock()
+    if (text !== '') stream.write(text)
+    if (this.#held || this.#block.length === 0) return
+    const { stdout } = this.#options
+    const { columns = 80, rows = 24 } = stdout
+    // A line that the terminal would break, or more lines than it has, could not be taken away again.
+    const lines = this.#block.slice(0, Math.max(1, rows - 1))
+    const shown = lines.map(line => cutToWidth(this.#clean(line, stdout), columns - 1))
+    stdout.write(`${shown.join('\n')}\n`)
+    this.#drawn = shown.map(widthOf)
+  }
+
+  #eraseBlock(): void {
+    const { stdout } = this.#options
+    // A terminal that has become narrower since has broken them.
+    const { columns = 80, rows = 24 } = stdout
+    const height = this.#drawn.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns)), 0)
+    if (height > 0) stdout.write(`\u001b[${Math.min(height, rows - 1)}F\u001b[J`)
+    this.#drawn = []
+  }
+
   /** What somebody must see before they answer a question: on stderr, whatever else is quiet. */
   prompt(text: string): void {
-    this.#options.stderr.write(`${this.#clean(text)}\n`)
+    this.#say(this.#options.stderr, `${this.#clean(text)}\n`, true)
   }
 
   /** The mark of success or failure that this terminal can show. */
   mark(good: boolean): string {
-    const { stdout, env } = this.#options
-    const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || ''
-    if (stdout.isTTY !== true || !(/utf-?8/i.test(locale) || process.platform === 'win32'))
-      return good ? 'ok' : 'failed'
+    if (!this.unicode) return good ? 'ok' : 'failed'
     return good ? this.paint('green', '✓') : this.paint('red', '✗')
   }
 
@@ -137,7 +201,7 @@ export class Say {
     const lines = [`${this.paint('red', `${this.name}:`, stderr)} ${clean(message)}`]
     if (reason) lines.push(`  ${clean(reason)}`)
     if (hint) lines.push(`  ${clean(this.#named(hint))}`)
-    stderr.write(`${lines.join('\n')}\n`)
+    this.#say(stderr, `${lines.join('\n')}\n`, true)
   }
 
   /** Nothing reaches a terminal that could act on it but line ends and our own colours, whoever forgot to escape it. */

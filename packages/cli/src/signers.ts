@@ -8,13 +8,29 @@ import { isThere, openKey, publicHalf, type Unlocking } from './files.js'
 /** The names that ssh itself looks for in ~/.ssh, in the order keytool prefers them. */
 const defaultNames = ['id_ed25519', 'id_ecdsa', 'id_rsa'] as const
 
+/** Those in files, once each: a tunnel that logs in again does not ask for the passphrase again. */
+const known = new WeakMap<Context, Map<string, Signer>>()
+
 /** A key in a file, opened (and its passphrase asked for) when it first signs, and not before. */
-function fileSigner(path: string, publicKey: PublicKey, unlocking: Unlocking, context: Context): Signer {
+export function fileSigner(path: string, publicKey: PublicKey, unlocking: Unlocking, context: Context): Signer {
+  const signers = known.get(context) ?? new Map<string, Signer>()
+  known.set(context, signers)
+  const name = `${path} ${publicKey.blob.toString('base64')}`
+  const signer = signers.get(name) ?? makeFileSigner(path, publicKey, unlocking, context)
+  signers.set(name, signer)
+  return signer
+}
+
+function makeFileSigner(path: string, publicKey: PublicKey, unlocking: Unlocking, context: Context): Signer {
   let key: Promise<PrivateKey> | undefined
   return {
     publicKey,
     async sign(data, options) {
       key ??= openMatching(path, publicKey, unlocking, context)
+      // What went wrong may go right the next time: the file is mended, the passphrase known.
+      key.catch(() => {
+        key = undefined
+      })
       return (await key).sign(data, options)
     },
   }
@@ -37,7 +53,7 @@ export async function signerFor(
   const file = path.replace(/\.pub$/, '')
   const isHere = await isThere(file)
   if (isHere) await checkSame(file, publicKey)
-  const held = (await agent?.signers())?.find(signer => signer.publicKey.equals(publicKey))
+  const held = (await agent?.signers())?.find(signer => !signer.certificate && signer.publicKey.equals(publicKey))
   if (held) return held
   if (!isHere) return undefined
   if (when === 'later') return fileSigner(file, publicKey, unlocking, context)

@@ -25,3 +25,32 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
       .trimEnd(),
   )
 }
+
+/** What terminals draw two cells wide: East Asian scripts, and pictures. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u
+/** What is drawn on the letter before it. */
+const NO_WIDTH = /[\p{Mn}\p{Me}]/u
+
+/** Cells of a terminal that a line without control characters takes. */
+export function widthOf(line: string): number {
+  let width = 0
+  for (const character of line) width += cellsOf(character)
+  return width
+}
+
+/** As much of a line, from its beginning, as so many cells can hold. */
+export function cutToWidth(line: string, cells: number): string {
+  let width = 0
+  let end = 0
+  for (const character of line) {
+    width += cellsOf(character)
+    if (width > cells) return line.slice(0, end)
+    end += character.length
+  }
+  return line
+}
+
+function cellsOf(character: string): number {
+  return NO_WIDTH.test(character) ? 0 : WIDE.test(character) ? 2 : 1
+}

@@ -1,4 +1,5 @@
 import type { Context, Run } from '../context.js'
+import { installFlags, uninstallFlags } from '../login-flags.js'
 import { parse, type Usage } from '../options.js'
 import { version } from '../version.js'
 import { checkFlags } from './agent/flags.js'
@@ -47,8 +48,6 @@ interface Sub {
   readonly load: () => Promise<(options: LoginOptions, context: Context) => Promise<number>>
 }
 
-const dryRun = ['--dry-run', 'show every file and command, and change nothing'] as const
-
 /** The first word, where it is not a program's name. After `--` it always is one. */
 const subcommands: Readonly<Record<string, Sub>> = {
   status: {
@@ -62,19 +61,13 @@ const subcommands: Readonly<Record<string, Sub>> = {
   install: {
     summary: 'Have the agent start at login, and programs of the desktop find it. Done again, it changes nothing.',
     examples: ['agent install', 'agent install --dry-run', 'agent install --kind xdg'],
-    options: [
-      ['--kind <kind>', 'systemd, xdg, launchd, task: what starts it; shell: print a line for a start-up file'],
-      dryRun,
-      ['--force', 'replace files that were edited, or that keytool did not write'],
-      ['-s', 'with --kind shell, a line for sh'],
-      ['-c', 'with --kind shell, a line for csh'],
-    ],
+    options: installFlags,
     load: async () => (await import('./agent/install.js')).installAtLogin,
   },
   uninstall: {
     summary: 'Take back what agent install did.',
     examples: ['agent uninstall', 'agent uninstall --dry-run'],
-    options: [dryRun, ['--force', 'remove files that were edited, too']],
+    options: uninstallFlags,
     load: async () => (await import('./agent/uninstall.js')).uninstallAtLogin,
   },
 }

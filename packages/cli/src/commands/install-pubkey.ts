@@ -5,11 +5,14 @@ import { openAgentIfThere } from '../agent-link.js'
 import type { Context, Run } from '../context.js'
 import { exitStatus } from '../exit.js'
 import { publicHalf } from '../files.js'
-import { hostPolicy } from '../hosts.js'
+import { openWay } from '../log-in.js'
+import { connectOptions } from '../log-in-at.js'
 import { parse } from '../options.js'
-import { type Destination, passwordSource, resolveDestination, showDestination } from '../reach.js'
+import { passwordSource } from '../password.js'
+import { type Destination, reachFlags, resolveDestination, showDestination } from '../reach.js'
 import { allSigners, defaultKeyFiles, signerFor } from '../signers.js'
 import { count } from '../text.js'
+import type { Way } from '../way.js'
 
 const usage = {
   command: 'install-pubkey',
@@ -19,8 +22,7 @@ const usage = {
   examples: ['install-pubkey hana@example.com', 'install-pubkey -i ~/.ssh/id_work -p 229 --dry-run hana@example.com'],
   options: [
     ['-i, --identity <file>', 'the key (default: id_ed25519, id_ecdsa or id_rsa of ~/.ssh)'],
-    ['-p, --port <port>', "the servers' port (default: 22)"],
-    ['-l, --login <user>', 'who logs in'],
+    ...reachFlags,
     ['--options <options>', `what stands before the key there, such as 'from="192.0.2.*"'`],
     ['--dry-run', 'look, but write nothing, neither there nor here'],
     ['--password-file <file>', "the first line of FILE is the account's password (-: standard input)"],
@@ -33,6 +35,9 @@ interface Options {
   identity?: string
   port?: string
   login?: string
+  jump?: string
+  config?: string
+  option?: string[]
   options?: string
   dryRun?: boolean
   passwordFile?: string
@@ -104,23 +109,16 @@ export const run: Run = async (args, context) => {
 }
 
 async function installOn(word: string, destination: Destination, work: Work, context: Context): Promise<Outcome> {
-  const { host, port, user } = destination
   const { options, key, signer } = work
-  const named = { host: word, user }
+  const named = { host: word, user: destination.user }
+  let way: Way | undefined
   try {
-    const hosts = hostPolicy(
-      { ...(options.hostKey !== undefined && { hostKey: options.hostKey }), readOnly: options.dryRun === true },
-      context,
-    )
-    const onUnsaved = (error: KeytoolError) => context.say.note(`${error.message}: ${error.reason ?? ''}`)
+    way = await openWay(destination, {}, undefined, context)
+    const shared = { ...connectOptions(destination, options, context), dial: way.dial }
     const connection = await connect({
-      host,
-      port,
-      user,
-      hosts,
+      ...shared,
       signers: signersToLogIn(work),
       askPassword: passwordSource(options.passwordFile, context),
-      onUnsaved,
     })
     const result = await installPublicKey(connection, key, {
       dryRun: options.dryRun === true,
@@ -135,7 +133,7 @@ async function installOn(word: string, destination: Destination, work: Work, con
       const detail = `${what}; not verified: the private key is not here`
       return { ...named, state: result.state, code: exitStatus.failed, detail }
     }
-    await verifyKeyAlone({ host, port, user, hosts, onUnsaved }, signer).catch(error => {
+    await verifyKeyAlone(shared, signer).catch(error => {
       throw explainRefusal(error, what, destination)
     })
     return { ...named, state: result.state, code: 0, detail: `${what}, verified with this key alone` }
@@ -143,6 +141,8 @@ async function installOn(word: string, destination: Destination, work: Work, con
     if (!isKeytoolError(error) || error.code === 'cancelled') throw error
     context.say.error(error)
     return { ...named, state: 'failed', code: exitStatus[error.code], detail: showForeign(error.message) }
+  } finally {
+    await way?.close()
   }
 }
 
@@ -180,7 +180,7 @@ async function chooseKey(
     // Opened before any host is touched: a key that can't be proved afterwards is not put anywhere.
     return { key, signer: await signerFor(path, key, options.dryRun ? 'later' : 'now', agent, options, context) }
   }
-  const [only, another] = (await agent?.signers()) ?? []
+  const [only, another] = ((await agent?.signers()) ?? []).filter(({ certificate }) => !certificate)
   if (only && !another) return { key: only.publicKey, signer: only }
   throw new KeytoolError('not-found', `${context.places.ssh} holds no key with a default name`, {
     ...(another && { reason: 'the agent holds several: one has to be chosen' }),

@@ -1,0 +1,201 @@
+import { join } from 'node:path'
+import { isKeytoolError, showForeign } from '@keytool/keygen'
+import {
+  type Connection,
+  type ForwardSpec,
+  forgetStopped,
+  formatEvent,
+  holdTunnel,
+  isOpenToOthers,
+  noteStopped,
+  type RunningTunnel,
+  serveTunnel,
+  type Tunnel,
+} from '@keytool/tunnel'
+import { openAgentIfThere } from '../../agent-link.js'
+import { type Context, leavingWith } from '../../context.js'
+import { describeForward, describeOpening } from '../../forwards.js'
+import { logIn } from '../../log-in.js'
+import { showDestination } from '../../reach.js'
+import type { Say } from '../../say.js'
+import { readNumbers } from './command-line.js'
+import { showLive } from './live.js'
+import { openLog, type WriteLine } from './log-file.js'
+import { type FoundMail, findMail, forwardsTo, mailFacts, tellMail } from './mail.js'
+import type { Plan } from './plan.js'
+
+export interface HoldOptions {
+  /** Told once, when everything carries. */
+  readonly onUp?: () => void
+  /** Whether `tunnel stop` has to find it: nobody sits before it who could press Ctrl-C. */
+  readonly mustBeSeen?: boolean
+}
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/**
+ * Holds the tunnel until a signal or `tunnel stop` ends it.
+ * @returns 0: it was asked to end
+ * @throws KeytoolError what ended it otherwise; `exists` when it runs already
+ */
+export async function hold(plan: Plan, outside: Context, options: HoldOptions = {}): Promise<number> {
+  const { onUp = () => {}, mustBeSeen = false } = options
+  const abort = new AbortController()
+  const context = leavingWith(outside, abort.signal)
+  const { places, say } = context
+  const { key, name, flags } = plan
+  let tunnel: Tunnel | undefined
+  let wasUp = false
+  const stop = async () => {
+    abort.abort()
+    await tunnel?.stop()
+  }
+  const stopBySignal = () => void stop()
+  const desk = await serveTunnel({ places, key, name, tunnel: () => tunnel, stop }).catch(error => {
+    if (mustBeSeen) throw error
+    return goOnUnseen(error, say)
+  })
+  for (const signal of signals) process.on(signal, stopBySignal)
+  try {
+    await forgetStopped(places, key)
+    const log = flags.log === undefined ? undefined : await openLog(flags.log, say)
+    const mail = flags.mail ? await lookForMail(plan, abort.signal, context) : undefined
+    tunnel = start(plan, mail, log, context)
+    if (abort.signal.aborted) await tunnel.stop()
+    await tunnel.up
+    wasUp = true
+    tell(plan, mail, tunnel, context)
+    onUp()
+    await watch(plan, tunnel, context)
+    return 0
+  } catch (error) {
+    if (tunnel && (wasUp || flags.wait) && isKeytoolError(error) && error.code !== 'cancelled') {
+      // What is over is worth a word to whoever asks later, and never a reason to fail in another way. One that never was has
+      // told whoever started it.
+      await noteStopped(places, key, reportOf(plan, tunnel), error).catch(() => {})
+    }
+    throw error
+  } finally {
+    await stop()
+    for (const signal of signals) process.off(signal, stopBySignal)
+    await desk?.close()
+  }
+}
+
+/** Where no socket can be, the tunnel is as good as ever; it can't be found by others. */
+function goOnUnseen(error: unknown, say: Say): undefined {
+  if (!isKeytoolError(error) || error.code === 'exists') throw error
+  say.note(`tunnel status will not see this one: ${say.path(error.message)}: ${say.path(error.reason ?? '')}`)
+}
+
+/** The server's mail, and the connection over which it was found, which becomes the tunnel's. */
+interface Mail {
+  readonly found: readonly FoundMail[]
+  connection: Connection | undefined
+}
+
+async function lookForMail(plan: Plan, signal: AbortSignal, context: Context): Promise<Mail> {
+  const { destination, flags } = plan
+  const connection = await logIn(destination, flags, signal, context)
+  try {
+    return { found: await findMail(connection, destination.host), connection }
+  } catch (error) {
+    await connection.close()
+    throw error
+  }
+}
+
+function start(plan: Plan, mail: Mail | undefined, log: WriteLine | undefined, context: Context): Tunnel {
+  const { destination, flags } = plan
+  const { connections, probeInterval } = readNumbers(flags)
+  const forwards = [...plan.forwards, ...(mail ? forwardsTo(mail.found, plan.forwards) : [])]
+  for (const forward of forwards.filter(isOpenToOthers)) context.say.note(describeOpening(forward))
+  return holdTunnel({
+    target: showDestination(destination),
+    forwards,
+    connect: async (signal, { dialTime }) => {
+      const first = mail?.connection
+      if (mail) mail.connection = undefined
+      return first ?? logIn(destination, { ...flags, ...(dialTime !== undefined && { dialTime }) }, signal, context)
+    },
+    ready: () => hasAgent(context),
+    ...(flags.wait && { wait: true }),
+    ...(flags.refuse && { whileDown: 'refuse' }),
+    ...(destination.settings.exitOnForwardFailure === false && { required: false }),
+    ...(connections !== undefined && { limits: { connections } }),
+    ...(probeInterval !== undefined && { probeInterval }),
+    onForward: forward => context.say.line(describeForward(forward.spec, forward.place)),
+    onTrouble: sayOnce(context),
+    ...(log && { onEvent: event => log(formatEvent(event)) }),
+  })
+}
+
+async function hasAgent(context: Context): Promise<boolean> {
+  const agent = await openAgentIfThere(context)
+  if (!agent) return false
+  try {
+    return (await agent.list()).length > 0
+  } catch {
+    return false
+  } finally {
+    agent.close()
+  }
+}
+
+function tell({ destination, name, flags }: Plan, mail: Mail | undefined, tunnel: Tunnel, { say }: Context): void {
+  if (mail) tellMail(mail.found, tunnel.forwards, destination, say)
+  say.line(`protected as far as ${destination.host}; what lies behind it is not`)
+  const { state, forwards } = tunnel.status()
+  say.facts({
+    name,
+    pid: process.pid,
+    state,
+    forwards: forwards.map(({ kind, listen, to }) => ({ kind, listen, to })),
+    ...(mail && { mail: mailFacts(mail.found, tunnel.forwards, destination) }),
+    protectedTo: destination.host,
+    log: flags.log ?? null,
+  })
+}
+
+async function watch(plan: Plan, tunnel: Tunnel, { say }: Context): Promise<void> {
+  const { destination, flags } = plan
+  const { user, host, port, session } = destination
+  const where = `${host}${port === 22 ? '' : `:${port}`} as ${user}`
+  const title = session && session.name !== host ? `${session.name}: ${where}` : where
+  const hide = flags.log === '-' ? () => {} : showLive(() => reportOf(plan, tunnel), title, say)
+  try {
+    const error = await tunnel.done
+    if (error) throw error
+  } finally {
+    hide()
+  }
+}
+
+function reportOf({ name }: Plan, tunnel: Tunnel): RunningTunnel {
+  return { version: 1, name, pid: process.pid, ...tunnel.status() }
+}
+
+/** A mail program that tries again every second should not fill the screen: the same trouble is said once a minute. */
+function sayOnce({ say }: Context): (forward: ForwardSpec, error: unknown) => void {
+  const said = new Map<string, number>()
+  return (spec, error) => {
+    if (!isKeytoolError(error)) return
+    const text = `${describeForward(spec)}: ${error.message}`
+    const now = Date.now()
+    if (now - (said.get(text) ?? 0) < 60_000) return
+    said.set(text, now)
+    say.note(showForeign(text))
+  }
+}
+
+/** Where a tunnel in the background writes its log unless it is told otherwise. */
+export function defaultLog({ name }: Plan, { places }: Context): string {
+  return join(places.state, 'tunnels', `${name.replace(/[^\w.@-]/g, '_')}.log`)
+}
+
+/** What a second start says. */
+export function alreadyRunning(name: string, pid: number | null, { say }: Context): number {
+  say.line(`tunnel ${name}: already running (pid ${pid})`)
+  say.facts({ state: 'already running', name, pid })
+  return 0
+}

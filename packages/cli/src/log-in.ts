@@ -1,0 +1,90 @@
+import type { Connection } from '@keytool/tunnel'
+import type { Context } from './context.js'
+import { logInAt } from './log-in-at.js'
+import { type Destination, type ReachOptions, showDestination } from './reach.js'
+import { continueThrough, startWay, type Way } from './way.js'
+
+/** What may be said on a command line about logging in. */
+export interface LogInOptions extends ReachOptions {
+  readonly identity?: string
+  readonly passphraseFile?: string
+  readonly passwordFile?: string
+  readonly hostKey?: string
+  /** `-A`. */
+  readonly forwardAgent?: boolean
+  readonly verbose?: boolean
+  /** How long TCP may take, in milliseconds. Default: ConnectTimeout, or 15 s. */
+  readonly dialTime?: number
+}
+
+/** The flags of {@link LogInOptions} beside those of a host. */
+export const logInFlags = [
+  ['-i, --identity <file>', 'the key to log in with, and no other'],
+  ['--passphrase-file <file>', "the first line of FILE is the key's passphrase (-: standard input)"],
+  ['--password-file <file>', "the first line of FILE is the account's password (-: standard input)"],
+  ['--host-key <fingerprint>', 'accept a server not known yet if it shows this key'],
+  ['-v, --verbose', 'say what is done, and which settings are left out'],
+] as const
+
+/**
+ * Reaches the host and logs in, with a signature for each host on the way.
+ * @throws KeytoolError as `connect` does; `not-found` for a key of which only the public half is here
+ */
+export async function logIn(
+  destination: Destination,
+  options: LogInOptions,
+  signal: AbortSignal | undefined,
+  context: Context,
+): Promise<Connection> {
+  const way = await openWay(destination, options, signal, context)
+  try {
+    return await step(destination, way, options, signal, context)
+  } catch (error) {
+    await way.close()
+    throw error
+  }
+}
+
+/** The way to the host, through those before it. What the options say about the login is about the last host alone. */
+export async function openWay(
+  { hops, ...destination }: Destination,
+  options: LogInOptions,
+  signal: AbortSignal | undefined,
+  context: Context,
+): Promise<Way> {
+  const { verbose = false, dialTime } = options
+  let way = startWay(hops[0] ?? { ...destination, hops }, dialTime, context)
+  try {
+    for (const hop of hops) {
+      way = continueThrough(await step(hop, way, { verbose }, signal, context))
+    }
+    return way
+  } catch (error) {
+    await way.close()
+    throw error
+  }
+}
+
+async function step(
+  destination: Destination,
+  way: Way,
+  options: LogInOptions,
+  signal: AbortSignal | undefined,
+  context: Context,
+): Promise<Connection> {
+  if (options.verbose) tellSettings(destination, context)
+  const connection = await logInAt(destination, way, options, signal, context)
+  // Whoever closes the last one closes all.
+  connection.closed.then(() => way.close())
+  if (options.verbose)
+    context.say.note(`logged in at ${showDestination(destination)} by ${connection.admission.method}`)
+  return connection
+}
+
+function tellSettings({ settings, proxyCommand, ...destination }: Destination, { say }: Context): void {
+  for (const file of settings.files) say.note(`settings from ${file}`)
+  for (const { keyword, file, line } of settings.ignored) say.note(`left out: ${keyword} (${file} line ${line})`)
+  say.note(
+    `${proxyCommand === undefined ? 'connecting' : 'connecting by a program'} to ${showDestination(destination)}`,
+  )
+}

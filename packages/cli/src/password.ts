@@ -1,0 +1,33 @@
+import { KeytoolError } from '@keytool/keygen'
+import type { AskPassword } from '@keytool/tunnel'
+import { askSecret, readSecretFile, triesLeft } from './ask.js'
+import type { Context } from './context.js'
+
+/** All that looks like the quotes that a server's words stand in: they can't be closed from inside. */
+const QUOTES = /[\p{Pi}\p{Pf}"″＂〃„‟]/gu
+
+/** How often the tunnel's room asks for a password. */
+const PASSWORD_TRIES = 3
+
+/**
+ * Gives the account's password: from a file, through SSH_ASKPASS, on the terminal.
+ * @param why says why it comes to a password, before the first question
+ */
+export function passwordSource(file: string | undefined, context: Context, why?: () => string): AskPassword {
+  let given = false
+  return async ({ user, host, text, kind, echo, attempt }) => {
+    if (file !== undefined) {
+      // Once: the same wrong password again would only count against the account, and what else is asked is no password.
+      if (given)
+        throw new KeytoolError('secret-wrong', `${host} is not content with the password in ${file} for ${user}`)
+      given = true
+      return readSecretFile(file, 'password', context)
+    }
+    if (attempt === 1 && why) context.say.note(why())
+    if (attempt > 1) context.say.prompt(`that was refused; ${triesLeft(PASSWORD_TRIES - attempt + 1)}`)
+    const isPassword = kind === 'password' || /^password:?$/i.test(text)
+    // What the server asks stands behind our own words and in quotes, so that it can't pass for a question of ours.
+    const prompt = isPassword ? `password for ${user}@${host}` : `${user}@${host} asks "${text.replace(QUOTES, "'")}"`
+    return askSecret(prompt, 'pass it with --password-file FILE, or - for standard input', context, echo)
+  }
+}

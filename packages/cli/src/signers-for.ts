@@ -1,0 +1,63 @@
+import type { AgentClient } from '@keytool/agent'
+import { KeytoolError, type Signer } from '@keytool/keygen'
+import type { HostSettings } from '@keytool/tunnel'
+import { certificateBeside } from './certificate-beside.js'
+import type { Context } from './context.js'
+import { isThere, publicHalf, type Unlocking } from './files.js'
+import { allSigners, fileSigner, signerFor } from './signers.js'
+
+/**
+ * What to log in with at one host: the key that was chosen and no other; else the keys that ssh_config names for it, first
+ * those the agent holds, then, unless IdentitiesOnly says no, the agent's others; else all that ssh would offer.
+ * @throws KeytoolError `not-found` when only the public half of the chosen key is here
+ */
+export async function signersFor(
+  chosen: string | undefined,
+  { identityFiles, identitiesOnly = false }: Pick<HostSettings, 'identityFiles' | 'identitiesOnly'>,
+  agent: AgentClient | undefined,
+  unlocking: Unlocking,
+  context: Context,
+): Promise<Signer[]> {
+  if (chosen !== undefined) return [await onlyChosen(chosen, agent, unlocking, context)]
+  if (identityFiles === undefined) return allSigners(identitiesOnly ? undefined : agent, unlocking, context)
+  const held = (await agent?.signers()) ?? []
+  const named: Signer[] = []
+  const inFiles: Signer[] = []
+  for (const path of identityFiles) {
+    // A file that is not there is passed over, as ssh does.
+    const publicKey = (await publicHalf(path).catch(() => undefined))?.plain
+    if (!publicKey) continue
+    const ofAgent = held.filter(signer => signer.publicKey.equals(publicKey))
+    for (const signer of ofAgent) named.push(await withCertificateBeside(signer, path, context))
+    if (ofAgent.length > 0 || !(await isThere(path))) continue
+    inFiles.push(await withCertificateBeside(fileSigner(path, publicKey, unlocking, context), path, context))
+  }
+  const isNamed = ({ publicKey }: Signer) => named.some(signer => signer.publicKey.equals(publicKey))
+  return [...named, ...(identitiesOnly ? [] : held.filter(signer => !isNamed(signer))), ...inFiles]
+}
+
+async function onlyChosen(
+  path: string,
+  agent: AgentClient | undefined,
+  unlocking: Unlocking,
+  context: Context,
+): Promise<Signer> {
+  const publicKey = (await publicHalf(path)).plain
+  const signer = await signerFor(path, publicKey, 'later', agent, unlocking, context)
+  if (signer) return withCertificateBeside(signer, path, context)
+  throw new KeytoolError('not-found', `only the public half of ${path} is here`, {
+    hint: 'load the private key into the agent, or name its file with -i',
+  })
+}
+
+/** The same with the certificate that lies beside the file, if the signer has none of its own. */
+async function withCertificateBeside(signer: Signer, path: string, context: Context): Promise<Signer> {
+  if (signer.certificate) return signer
+  const certificate = await certificateBeside(path.replace(/\.pub$/, ''), signer.publicKey, context)
+  return certificate ? { ...holding(signer), certificate } : signer
+}
+
+/** Without the object's own ways: a key in memory is more than one who signs. */
+function holding(signer: Signer): Signer {
+  return { publicKey: signer.publicKey, sign: (data, options) => signer.sign(data, options) }
+}
