@@ -35,3 +35,61 @@ describe.each([true, false])('on a terminal: %s', isTTY => {
     expect(out()).toBe(isTTY ? '\u001b[31mred\n' : '\\u{1b}[31mred\n')
   })
 })
+
+describe('lines at the foot', () => {
+  const up = (rows: number) => `\u001b[${rows}F\u001b[J`
+
+  function terminal(columns: number, rows = 24) {
+    const stdout = Object.assign(new PassThrough(), { isTTY: true, columns, rows })
+    const say = new Say({ name: 'keytool', home: '', stdout, stderr: stdout, env: { LANG: 'C.UTF-8' } })
+    return { stdout, say, out: () => String(stdout.read() ?? '') }
+  }
+
+  test('stay below what else is said, and can be taken away', () => {
+    const { say, out } = terminal(80)
+    say.block(['one', 'two'])
+    expect(out()).toBe('one\ntwo\n')
+    say.note('a note')
+    expect(out()).toBe(`${up(2)}a note\none\ntwo\n`)
+    say.block(['three'])
+    expect(out()).toBe(`${up(2)}three\n`)
+    say.block([])
+    expect(out()).toBe(up(1))
+    say.line('after')
+    expect(out()).toBe('after\n')
+  })
+
+  test('are cut to the terminal, and taken away whole after it broke them', () => {
+    const { stdout, say, out } = terminal(21, 4)
+    say.block(['x'.repeat(30), '漢'.repeat(15), 'e\u0301'.repeat(20), 'not', 'shown'])
+    expect(out()).toBe(`${'x'.repeat(20)}\n${'漢'.repeat(10)}\n${'e\u0301'.repeat(20)}\n`)
+    Object.assign(stdout, { columns: 10, rows: 24 })
+    say.block(['gone'])
+    expect(out()).toBe(`${up(6)}gone\n`)
+  })
+
+  test('make room for a question; what is said meanwhile is held back, but for what it is about and for errors', () => {
+    const { say, out } = terminal(80)
+    say.block(['one'])
+    out()
+    const show = say.hideBlock()
+    expect(out()).toBe(up(1))
+    for (let i = 0; i < 300; i++) say.note(`note ${i}`)
+    say.block(['two'])
+    expect(out()).toBe('')
+    say.prompt('that was refused')
+    say.error(new Error('x'))
+    expect(out()).toMatch(/^that was refused\n.*keytool:/)
+    show()
+    const lines = out().trimEnd().split('\n')
+    expect(lines).toHaveLength(201)
+    expect(lines.slice(-2)).toEqual(['note 299', 'two'])
+  })
+
+  test.each(['json', 'quiet'])('there are none with --%s', flag => {
+    const { say, out } = terminal(80)
+    say.configure({ [flag]: true })
+    say.block(['one'])
+    expect(out()).toBe('')
+  })
+})

@@ -1,13 +1,13 @@
 import type { Stats } from 'node:fs'
 import { lstat, rmdir, stat, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 import { explain } from '../platform/file-trouble.js'
 import { isOwn } from '../platform/place-check.js'
 import { type FileIdentity, isThis, readToRewrite } from '../platform/read.js'
 import { writeTogether } from '../platform/write.js'
 import { readMark, wholeBytes } from './mark.js'
-import type { LoginFile } from './service.js'
+import type { LoginFile, Traces } from './service.js'
 
 /**
  * What stands where a file goes. `outdated`: ours, as another version or another place of this program has written it;
@@ -37,9 +37,13 @@ export interface LoginDisk {
   isThere(path: string): Promise<boolean>
   /** Removes a link, if it is one, and its folder, if it is empty then. Says whether it did. */
   removeLink(path: string): Promise<boolean>
+  /** Those that are there, and plain files of the user's. */
+  findTraces(traces: Traces): Promise<string[]>
+  /** Removes them, and their folders, as far as they are empty then. Says which. */
+  removeTraces(traces: Traces): Promise<string[]>
 }
 
-export const loginDisk: LoginDisk = { look, write, remove, isThere, removeLink }
+export const loginDisk: LoginDisk = { look, write, remove, isThere, removeLink, findTraces, removeTraces }
 
 /** Far above what is written. In bytes. */
 const MAX_SIZE = 256 * 1024
@@ -102,10 +106,7 @@ async function remove({ file: { path }, folders, identity }: FoundFile): Promise
   if (!identity || !isThis(stats, identity)) {
     throw new KeytoolError('failed', `${path} was changed by somebody else meanwhile`, { reason: 'it is not removed' })
   }
-  await unlink(path).catch(error => {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT') throw new KeytoolError('failed', `${path} can't be removed: ${code}`, { cause: error })
-  })
+  await unlinkThere(path)
   let folder = dirname(path)
   for (let left = folders; left > 0 && (await isRemoved(folder)); left--) folder = dirname(folder)
 }
@@ -119,6 +120,33 @@ async function removeLink(path: string): Promise<boolean> {
   await unlink(path)
   await isRemoved(dirname(path))
   return true
+}
+
+async function findTraces({ files }: Traces): Promise<string[]> {
+  const found: string[] = []
+  for (const path of files) {
+    const stats = await statsOf(path)
+    if (stats?.isFile() && isOwn(stats)) found.push(path)
+  }
+  return found
+}
+
+async function removeTraces(traces: Traces): Promise<string[]> {
+  const { files, within } = traces
+  const found = await findTraces(traces)
+  for (const path of found) await unlinkThere(path)
+  for (const path of files) {
+    let folder = dirname(path)
+    while (join(folder, sep).startsWith(join(within, sep)) && (await isRemoved(folder))) folder = dirname(folder)
+  }
+  return found
+}
+
+async function unlinkThere(path: string): Promise<void> {
+  await unlink(path).catch(error => {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT') throw new KeytoolError('failed', `${path} can't be removed: ${code}`, { cause: error })
+  })
 }
 
 /** A folder with something in it stays. */

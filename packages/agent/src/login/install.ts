@@ -15,10 +15,12 @@ export interface InstallOptions {
   /** Whether files that were edited, or are not ours, may be replaced or removed. Default false. */
   readonly force?: boolean
   /**
-   * Whether an agent answers at the place. Asked only where something would take the place: to ask may start one, where
-   * that is done already. Default: none does.
+   * Whether something else has started it, and it runs. Asked only where something would take its place: to ask an agent
+   * may start one, where that is done already. Default: it does not.
    */
   readonly isTaken?: () => Promise<boolean>
+  /** Stops what the kind can't stop: before the files are removed. Default: does nothing. */
+  readonly stop?: () => Promise<void>
 }
 
 export interface LoginReport {
@@ -26,14 +28,16 @@ export interface LoginReport {
   readonly files: readonly FoundFile[]
   /** What was run, or with `dryRun`, what may have to be. */
   readonly commands: readonly Command[]
-  /** What has to wait until the agent that answers now has ended. */
+  /** What has to wait until what runs now has ended. */
   readonly held: readonly Command[]
+  /** What it has left behind, and is removed, or with `dryRun`, would be. */
+  readonly traces: readonly string[]
   /** Whether anything was, or is to be, changed. */
   readonly changed: boolean
 }
 
 /**
- * Has the agent start at login. What is done already is not done again.
+ * Has something start at login. What is done already is not done again.
  * @throws KeytoolError `refused` and `exists` before anything was changed, where a file is in the way; `failed`
  */
 export async function installLogin(
@@ -49,11 +53,11 @@ export async function installLogin(
   const changed = stale.length > 0
   if (options.dryRun) {
     const steps = plan.enable.filter(({ afterChange }) => changed || !afterChange)
-    return { files, commands: steps.map(({ command }) => command), held: [], changed }
+    return { files, commands: steps.map(({ command }) => command), held: [], traces: [], changed }
   }
   if (changed) await disk.write(stale)
   const { commands, held } = await take(plan.enable, run, changed, options.isTaken)
-  return { files, commands, held, changed: changed || commands.length > 0 }
+  return { files, commands, held, traces: [], changed: changed || commands.length > 0 }
 }
 
 /**
@@ -73,12 +77,17 @@ export async function uninstallLogin(
     if (each.state === 'edited' && !options.force) throw inTheWay(each, 'it was edited since it was written', 'remove')
   }
   const all = [...plan.disable, ...(plan.forget ?? [])].map(({ command }) => command)
-  if (options.dryRun) return { files, commands: all, held: [], changed: true }
+  if (options.dryRun) {
+    const traces = plan.traces ? await disk.findTraces(plan.traces) : []
+    return { files, commands: all, held: [], traces, changed: true }
+  }
   const before = await take(plan.disable, run, true)
+  await options.stop?.()
   if (plan.link !== undefined) await disk.removeLink(plan.link)
   for (const file of files) await disk.remove(file)
+  const traces = plan.traces ? await disk.removeTraces(plan.traces) : []
   const after = await take(plan.forget ?? [], run, true)
-  return { files, commands: [...before.commands, ...after.commands], held: [], changed: true }
+  return { files, commands: [...before.commands, ...after.commands], held: [], traces, changed: true }
 }
 
 async function lookAtAll({ files }: LoginPlan, disk: LoginDisk): Promise<FoundFile[]> {

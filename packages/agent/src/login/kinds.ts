@@ -1,16 +1,19 @@
 import { KeytoolError } from '@keytool/keygen'
+import { agentAtLogin } from './agent.js'
 import { launchd } from './launchd.js'
-import type { LoginKind, LoginKindName } from './service.js'
-import { systemd } from './systemd.js'
+import type { LoginJob, LoginKind, LoginKindName, LoginSubject } from './service.js'
+import { systemdService } from './systemd-service.js'
 import { task } from './task.js'
 import { holds, type RunTool } from './tools.js'
 import { xdg } from './xdg.js'
 
-/** In the order in which they are tried. */
-const kinds: readonly LoginKind[] = [systemd, xdg, launchd, task]
+/** A job in all the ways in which it can be started at login. */
+export function subjectOf(job: LoginJob): LoginSubject {
+  return { command: job.by, kinds: [systemdService(job), xdg(job), launchd(job), task(job)] }
+}
 
 /** What this system can have, the best one first. */
-export function loginKindsOf(system: string): readonly LoginKind[] {
+export function loginKindsOf(system: string, { kinds }: LoginSubject = agentAtLogin): readonly LoginKind[] {
   return kinds.filter(({ systems }) => systems.includes(system))
 }
 
@@ -23,23 +26,25 @@ export async function chooseLoginKind(
   run: RunTool,
   wanted?: LoginKindName,
   isDry = false,
+  subject: LoginSubject = agentAtLogin,
 ): Promise<LoginKind> {
-  const possible = loginKindsOf(system)
+  const { command } = subject
+  const possible = loginKindsOf(system, subject)
   if (wanted === undefined) {
     for (const kind of possible) if (!kind.answers || (await holds(kind.answers, run))) return kind
-    throw none(`nothing on ${system} is known that starts an agent at login`)
+    throw none(`nothing on ${system} is known that starts programs at login`, command)
   }
   const kind = possible.find(({ name }) => name === wanted)
-  if (!kind) throw none(`there is no ${wanted} on ${system}`)
+  if (!kind) throw none(`there is no ${wanted} on ${system}`, command)
   if (!isDry && kind.answers && !(await holds(kind.answers, run))) {
     throw new KeytoolError('unreachable', `${kind.answers.command.slice(0, 2).join(' ')} does not answer`, {
       reason: 'nothing was written',
-      hint: 'keytool agent install without --kind takes what is there',
+      hint: `${command} without --kind takes what is there`,
     })
   }
   return kind
 }
 
-function none(message: string): KeytoolError {
-  return new KeytoolError('unsupported', message, { hint: 'keytool agent install --kind shell' })
+function none(message: string, command: string): KeytoolError {
+  return new KeytoolError('unsupported', message, { hint: `${command} --kind shell` })
 }

@@ -1,57 +1,56 @@
 import { posix } from 'node:path'
-import type { Check, LoginFacts, LoginKind, LoginPlan } from './service.js'
-import { agentWords, checkAbsolute, checkWords, escapeXml } from './words.js'
-
-const LABEL = 'keytool.agent'
+import type { Check, LoginFacts, LoginJob, LoginKind, LoginPlan, Variable } from './service.js'
+import { checkAbsolute, checkWords, escapeXml } from './words.js'
 
 /**
  * An agent of launchd's, in the user's graphical session. Its sockets can't be taken over without launch_activate_socket,
  * which node does not reach: so it runs from login on.
  */
-export const launchd: LoginKind = {
-  name: 'launchd',
-  title: 'launchd',
-  systems: ['darwin'],
-  plan,
+export function launchd(job: LoginJob): LoginKind {
+  return { name: 'launchd', title: 'launchd', systems: ['darwin'], supervises: true, plan: facts => plan(job, facts) }
 }
 
-/** The programs of the session get to know the agent's place; then the agent takes the shell's. */
-const START = '/bin/launchctl setenv SSH_AUTH_SOCK "$0"; exec "$@"'
-
-function plan(facts: LoginFacts): LoginPlan {
+function plan(job: LoginJob, facts: LoginFacts): LoginPlan {
   checkAbsolute(facts)
+  const { by } = job
+  const { label } = job.names
   const domain = `gui/${facts.uid ?? ''}`
-  const words = ['/bin/sh', '-c', START, facts.socket, ...agentWords(facts, '-D')]
-  checkWords(words)
-  const path = posix.join(facts.home, 'Library', 'LaunchAgents', `${LABEL}.plist`)
-  const isLoaded: Check = { command: ['/bin/launchctl', 'print', `${domain}/${LABEL}`] }
-  const isSet: Check = { command: ['/bin/launchctl', 'getenv', 'SSH_AUTH_SOCK'], lines: [facts.socket] }
+  const words = job.words(facts, 'launchd')
+  const variables = job.environment?.(facts) ?? []
+  checkWords([...words, ...variables.map(([, value]) => value)])
+  const path = posix.join(facts.home, 'Library', 'LaunchAgents', `${label}.plist`)
+  const isLoaded: Check = { command: ['/bin/launchctl', 'print', `${domain}/${label}`] }
   const essential = words.map(word => `    <string>${escapeXml(word)}</string>\n`).join('')
+  const text = textWith(label, essential, variables)
   return {
-    files: [{ path, text: textWith(essential), essential, comment: { open: '<!-- ', close: ' -->', after: 1 } }],
+    files: [{ path, by, text, essential, comment: { open: '<!-- ', close: ' -->', after: 1 } }],
     enable: [{ command: ['/bin/launchctl', 'bootstrap', domain, path], unless: isLoaded, takesPlace: true }],
     disable: [
-      { command: ['/bin/launchctl', 'bootout', `${domain}/${LABEL}`], onlyIf: isLoaded, mayFail: true },
-      { command: ['/bin/launchctl', 'unsetenv', 'SSH_AUTH_SOCK'], onlyIf: isSet, mayFail: true },
+      { command: ['/bin/launchctl', 'bootout', `${domain}/${label}`], onlyIf: isLoaded, mayFail: true },
+      ...(job.undo?.(facts, 'launchd') ?? []),
     ],
+    ...(job.traces && { traces: job.traces(facts) }),
   }
 }
 
 /**
- * launchd.plist(5). Started again after a crash and not after `keytool agent stop`. Umask 077 in decimal. An agent that
- * answers at its place already makes this one end with an error: it is tried again each minute, not each ten seconds.
+ * launchd.plist(5). Started again after a crash and not after it was stopped. Umask 077 in decimal. An agent that answers at
+ * its place already makes this one end with an error: it is tried again each minute, not each ten seconds.
  */
-function textWith(words: string): string {
+function textWith(label: string, words: string, variables: readonly Variable[]): string {
+  const pairs = variables.map(([name, value]) => `    <key>${name}</key>\n    <string>${escapeXml(value)}</string>\n`)
+  const environment =
+    pairs.length > 0 ? `  <key>EnvironmentVariables</key>\n  <dict>\n${pairs.join('')}  </dict>\n` : ''
   return `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">
 <dict>
   <key>Label</key>
-  <string>${LABEL}</string>
+  <string>${label}</string>
   <key>ProgramArguments</key>
   <array>
 ${words}  </array>
-  <key>RunAtLoad</key>
+${environment}  <key>RunAtLoad</key>
   <true/>
   <key>KeepAlive</key>
   <dict>

@@ -1,6 +1,6 @@
 import type { Environment } from '../platform/places.js'
 
-/** What starts the agent at login. */
+/** What starts things at login. */
 export type LoginKindName = 'systemd' | 'xdg' | 'launchd' | 'task'
 
 /** All that what is written depends on. Paths are absolute. */
@@ -34,6 +34,8 @@ export interface Comment {
 
 export interface LoginFile {
   readonly path: string
+  /** The command that writes it, which it names: `keytool agent install`. The same for all files of one sort. */
+  readonly by: string
   /** Without the line that says that it is ours. Ends with a line end. */
   readonly text: string
   readonly comment: Comment
@@ -60,7 +62,7 @@ export interface Step {
   readonly onlyIf?: Check
   /** It is to be done only where files were changed. */
   readonly afterChange?: boolean
-  /** It takes the agent's place: not while an agent answers there that something else has started. */
+  /** It takes the place of what is started: not while one is there that something else has started. */
   readonly takesPlace?: boolean
   /** Whether its failure is no matter. */
   readonly mayFail?: boolean
@@ -77,6 +79,15 @@ export interface LoginPlan {
   readonly forget?: readonly Step[]
   /** The link by which it is enabled, where that is one. */
   readonly link?: string
+  /** What it leaves behind when it has run. */
+  readonly traces?: Traces
+}
+
+/** Files that go with the service, and the folders they lie in, as far as those are empty then. */
+export interface Traces {
+  readonly files: readonly string[]
+  /** The last of these folders: all files lie below it. */
+  readonly within: string
 }
 
 /** A way in which a system starts things at login. Pure: what it plans is applied elsewhere. */
@@ -85,8 +96,55 @@ export interface LoginKind {
   /** In words, after "by". */
   readonly title: string
   readonly systems: readonly string[]
+  /** Whether it watches what it has started, starts it as soon as it is installed, and can stop it. */
+  readonly supervises: boolean
   /** Whether it can be used here and now. Absent: always. */
   readonly answers?: Check
   /** @throws KeytoolError `unsupported` for a path that can't be written in its files */
   plan(facts: LoginFacts): LoginPlan
+}
+
+/** A program with its arguments, each a word of its own. */
+export type Words = readonly [program: string, ...args: string[]]
+
+/** What is to be started at login, whatever starts it. */
+export interface LoginJob {
+  readonly names: LoginNames
+  /** What it does, for lists of what starts at login: `Holds SSH keys`. */
+  readonly purpose: string
+  /** As in {@link LoginFile}. */
+  readonly by: string
+  /** What is run: where it is watched, the program itself; elsewhere it may be one that lets go once all is well. */
+  words(facts: LoginFacts, kind: LoginKindName): Words
+  /** Variables that it needs, and may not have where it is started. */
+  environment?(facts: LoginFacts): readonly Variable[]
+  /** Exit statuses after which it is of no use to start it again. */
+  readonly final?: readonly number[]
+  /** Units of systemd's that are started before it where there are such. */
+  readonly after?: readonly string[]
+  traces?(facts: LoginFacts): Traces
+  /** What else is to be taken back, before its files are removed. */
+  undo?(facts: LoginFacts, kind: LoginKindName): readonly Step[]
+}
+
+/** How it is called where. Letters, digits, dots, dashes, underscores; in `title` blanks. */
+export interface LoginNames {
+  /** In lists, and as a task of Windows'. */
+  readonly title: string
+  /** Of its unit and its desktop entry. */
+  readonly unit: string
+  /** launchd's. */
+  readonly label: string
+  /** The file from which the task is made. */
+  readonly taskFile: string
+}
+
+export type Variable = readonly [name: string, value: string]
+
+/** All ways in which one thing can be started at login. */
+export interface LoginSubject {
+  /** What installs it, as it is typed. */
+  readonly command: string
+  /** In the order in which they are tried. */
+  readonly kinds: readonly LoginKind[]
 }

@@ -1,11 +1,19 @@
 import { isAbsolute, posix, win32 } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 import type { Environment } from '../platform/places.js'
-import type { LoginFacts } from './service.js'
+import type { LoginFacts, Variable, Words } from './service.js'
 
-/** The program and its arguments: the agent in the foreground, or one that goes on in the background. */
-export function agentWords(facts: LoginFacts, ...flags: string[]): readonly [string, ...string[]] {
-  return [facts.node, ...facts.nodeArguments, facts.program, 'agent', ...flags]
+/** keytool with these arguments. */
+export function programWords(facts: LoginFacts, ...args: string[]): Words {
+  return [facts.node, ...facts.nodeArguments, facts.program, ...args]
+}
+
+/** Where settings and state lie, if this user has them elsewhere: whatever starts things at login may not know it. */
+export function placeVariables({ env }: LoginFacts): readonly Variable[] {
+  return ['XDG_CONFIG_HOME', 'XDG_STATE_HOME'].flatMap(name => {
+    const path = absolute(env[name])
+    return path === undefined ? [] : [[name, path] as const]
+  })
 }
 
 /**
@@ -29,7 +37,7 @@ export function configHome(env: Environment, home: string): string {
 }
 
 /** The XDG specification: a relative path in these variables is to be ignored. */
-export function absolute(path: string | undefined): string | undefined {
+function absolute(path: string | undefined): string | undefined {
   return path !== undefined && posix.isAbsolute(path) ? path : undefined
 }
 
