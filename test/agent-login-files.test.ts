@@ -6,6 +6,8 @@ import { type LoginFacts, type LoginFile, loginKindsOf, wholeText } from '@keyto
 import { evaluate, leaveHome, takeSnapshot } from './agent-fixture.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
+import { readPlist, readWithPython } from './world/python-read.js'
+import { residentKeytool } from './world/resident.js'
 import { keytool, run, runOrThrow } from './world/run.js'
 
 // Without a systemd of the user's; and what other systems would read, read by the libraries that know those formats.
@@ -21,7 +23,9 @@ beforeEach(async () => {
 afterEach(() => leaveHome(home))
 
 async function succeed(args: string[], env: Environment = home.env): Promise<string> {
-  const { status, stdout, stderr } = await keytool(args, { env })
+  // What an agent comes from is a process of its own.
+  const runner = args.includes('-s') ? keytool : residentKeytool
+  const { status, stdout, stderr } = await runner(args, { env })
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   return stdout
 }
@@ -167,20 +171,12 @@ function fileOf(system: string, facts: Partial<LoginFacts>): LoginFile {
   return file
 }
 
-/** What Python's own reader makes of a file, as JSON. */
-async function readWithPython(script: string, bytes: Uint8Array | string): Promise<unknown> {
-  const { status, stdout, stderr } = await run('/usr/bin/python3', ['-c', script], { input: bytes })
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-  return JSON.parse(stdout)
-}
-
 test('the property list for launchd is what plistlib reads it to be, whatever the paths', async () => {
   const node = `/opt/${odd}/node`
   const program = `/opt/${odd}/keytool.cjs`
   const file = fileOf('darwin', { node, program })
   expect(file.path).toBe('/Users/hana/Library/LaunchAgents/keytool.agent.plist')
-  const script = 'import json, plistlib, sys; print(json.dumps(plistlib.loads(sys.stdin.buffer.read())))'
-  const read = (await readWithPython(script, wholeText(file, 1))) as { ProgramArguments: string[] }
+  const read = (await readPlist(wholeText(file, 1))) as { ProgramArguments: string[] }
   const words = ['--disable-proto=delete', program, 'agent', '-D']
   expect(read).toEqual({
     Label: 'keytool.agent',

@@ -17,7 +17,7 @@ const commands = [
 const details = [
   ...['session save', 'session list', 'session show', 'session edit', 'session remove'],
   ...['session export', 'session import', 'known-hosts list', 'known-hosts remove'],
-  ...['tunnel status', 'tunnel stop'],
+  ...['tunnel status', 'tunnel stop', 'tunnel install', 'tunnel uninstall'],
   ...['keychain list', 'keychain check', 'keychain forget'],
 ]
 

@@ -36,15 +36,19 @@ export function worldOf({ program, places, env }: Context): { facts: LoginFacts;
   return { facts: loginFacts(program, places, env), effects: { disk: loginDisk, run: createRunTool(env) } }
 }
 
+/** The kinds of which something of ours is there. */
+export async function kindsThere(subject: LoginSubject, facts: LoginFacts): Promise<LoginKind[]> {
+  const there: LoginKind[] = []
+  for (const kind of loginKindsOf(facts.system, subject)) {
+    const states = kind.plan(facts).files.map(async file => (await loginDisk.look(file)).state)
+    if ((await Promise.all(states)).some(state => state !== 'missing' && state !== 'foreign')) there.push(kind)
+  }
+  return there
+}
+
 /** Other kinds of the same that are there, too. */
 export async function othersThan(kind: LoginKind, subject: LoginSubject, facts: LoginFacts): Promise<LoginKind[]> {
-  const found: LoginKind[] = []
-  for (const other of loginKindsOf(facts.system, subject)) {
-    if (other.name === kind.name) continue
-    const states = other.plan(facts).files.map(async file => (await loginDisk.look(file)).state)
-    if ((await Promise.all(states)).some(state => state !== 'missing' && state !== 'foreign')) found.push(other)
-  }
-  return found
+  return (await kindsThere(subject, facts)).filter(({ name }) => name !== kind.name)
 }
 
 const found: Readonly<Record<FileState, string>> = {

@@ -132,8 +132,8 @@ async function judge(
     .catch(() => undefined)
   const key = (await publicHalf(path).catch(() => undefined))?.plain
   const about = key && { fingerprint: fingerprint(key), file: resolve(file) }
-  if (about && rules.some(rule => rule.atLogin && isAbout(rule, about))) return 'held'
   if (isEncrypted === false) return 'open'
+  if (about && rules.some(rule => rule.atLogin && isAbout(rule, about))) return 'held'
   if (key && passing.some(each => each.equals(key))) return 'passing'
   if (key && keys.some(each => each.equals(key))) return 'held'
   return isEncrypted === undefined ? undefined : 'locked'

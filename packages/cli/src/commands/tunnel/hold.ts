@@ -45,6 +45,7 @@ export async function hold(plan: Plan, outside: Context, options: HoldOptions = 
   const { places, say } = context
   const { key, name, flags } = plan
   let tunnel: Tunnel | undefined
+  let mail: Mail | undefined
   let wasUp = false
   const stop = async () => {
     abort.abort()
@@ -59,7 +60,7 @@ export async function hold(plan: Plan, outside: Context, options: HoldOptions = 
   try {
     await forgetStopped(places, key)
     const log = flags.log === undefined ? undefined : await openLog(flags.log, say)
-    const mail = flags.mail ? await lookForMail(plan, abort.signal, context) : undefined
+    mail = flags.mail ? await lookForMail(plan, abort.signal, context) : undefined
     tunnel = start(plan, mail, log, context)
     if (abort.signal.aborted) await tunnel.stop()
     await tunnel.up
@@ -77,6 +78,8 @@ export async function hold(plan: Plan, outside: Context, options: HoldOptions = 
     throw error
   } finally {
     await stop()
+    // Nobody took it: its forwards could not be opened.
+    await mail?.connection?.close()
     for (const signal of signals) process.off(signal, stopBySignal)
     await desk?.close()
   }
