@@ -14,8 +14,11 @@ const shared = {
 const EXHAUSTIVE = '\\.exhaustive\\.test\\.ts$'
 
 export default {
-  // The two cores are shared with the peers the tests start.
-  maxWorkers: 2,
+  // More than there are cores: most files of tests wait for other programs as long as they compute.
+  maxWorkers: 4,
+  // Not a second of it is meant to be used: it ends what hangs, on a machine that has other things to do, too.
+  testTimeout: 30_000,
+  testSequencer: '<rootDir>/scripts/longest-first.mjs',
   reporters: ['default', '<rootDir>/scripts/closing-line.mjs'],
   projects: [
     // What needs no other program, and is quick: part of `npm run check`.

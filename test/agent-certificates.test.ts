@@ -7,7 +7,8 @@ import { listKeys } from './agent-terms.js'
 import { connectRaw, string } from './agent-wire.js'
 import { type Folder, temporaryFolder } from './world/folder.js'
 import { newestSuites, ownSuite } from './world/newest.js'
-import { keytool, type RunResult } from './world/run.js'
+import { residentKeytool } from './world/resident.js'
+import type { RunResult } from './world/run.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // Keys with certificates, added by ssh-add and by our own command: real servers that know an authority alone let them in.
@@ -216,13 +217,13 @@ test.each(types)('%s: keytool add takes the certificate along, of an encrypted f
     for (const words of ['', 'sesame']) {
       await makeKey(file, '-N', words, '-t', ...type)
       await world.runOrThrow('ssh-keygen', ['-q', '-s', authority, '-I', 'order 8', '-n', user.name, `${file}.pub`])
-      expect(await keytool(['add', '--passphrase-file', passphrase, file], { env })).toMatchObject({
+      expect(await residentKeytool(['add', '--passphrase-file', passphrase, file], { env })).toMatchObject({
         status: 0,
         stdout: expect.stringMatching(/\)\n.*-CERT\)/),
       })
       for (const end of ['', '.pub', '-cert.pub']) await rm(`${file}${end}`)
       expect(await world.run('ssh', [...wayTo(shop, user, world.home), 'echo in'])).toMatchObject({ stdout: 'in\n' })
-      expect((await keytool(['remove', '--all'], { env })).status).toBe(0)
+      expect((await residentKeytool(['remove', '--all'], { env })).status).toBe(0)
     }
     expect(shop.sshd.log()).toMatch(/Accepted publickey for \S+ from .*-CERT SHA256:\S+ ID order 8 /)
   } finally {

@@ -4,7 +4,8 @@ import { jest } from '@jest/globals'
 import { leaveHome, type OurAgent, startOurAgent, takeSnapshot } from './agent-fixture.js'
 import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
-import { keytool, type RunOptions, type RunResult, runOrThrow } from './world/run.js'
+import { residentKeytool } from './world/resident.js'
+import { type RunOptions, type RunResult, runOrThrow } from './world/run.js'
 
 // The exit statuses and the words of the commands that talk to an agent.
 
@@ -47,7 +48,7 @@ function agentsOwn(): string[] {
 async function expectFailure(args: readonly string[], expected: Expected, options: RunOptions = {}): Promise<void> {
   const env = options.env ?? agent.env
   const before = await takeSnapshot(home.path, agentsOwn())
-  const forPeople = await keytool(args, { ...options, env })
+  const forPeople = await residentKeytool(args, { ...options, env })
   expect({ args, ...forPeople }).toMatchObject({
     args,
     status: expected.status,
@@ -57,7 +58,7 @@ async function expectFailure(args: readonly string[], expected: Expected, option
   expect(forPeople.stderr).toMatch(/^keytool: /)
   expect(forPeople.stderr.trimEnd().split('\n').length).toBeLessThanOrEqual(3)
 
-  const forPrograms = await keytool([...args, '--json'], { ...options, env })
+  const forPrograms = await residentKeytool([...args, '--json'], { ...options, env })
   expect({ status: forPrograms.status, stdout: forPrograms.stdout.replace(/^\[\]\n$/, '') }).toEqual({
     status: expected.status,
     stdout: '',
@@ -70,7 +71,7 @@ async function expectFailure(args: readonly string[], expected: Expected, option
 }
 
 function ours(args: readonly string[], input?: string): Promise<RunResult> {
-  return keytool(args, { env: agent.env, ...(input !== undefined && { input }) })
+  return residentKeytool(args, { env: agent.env, ...(input !== undefined && { input }) })
 }
 
 describe('no agent: 7, before anything is asked', () => {
@@ -92,7 +93,9 @@ describe('no agent: 7, before anything is asked', () => {
 
 test('what is at the socket is no agent: 7, and no hang', async () => {
   for (const SSH_AUTH_SOCK of [home.path, key]) {
-    const { status } = await keytool(['list'], { env: { ...home.env, XDG_RUNTIME_DIR: home.path, SSH_AUTH_SOCK } })
+    const { status } = await residentKeytool(['list'], {
+      env: { ...home.env, XDG_RUNTIME_DIR: home.path, SSH_AUTH_SOCK },
+    })
     expect(status).toBe(7)
   }
 })
@@ -349,12 +352,15 @@ test('an askpass program is asked, once, and named when it gives nothing', async
   const write = (answer: string) => writeFile(program, `#!/bin/sh\necho "$1" >>${asked}\n${answer}\n`, { mode: 0o700 })
   await write('echo right')
   const env = { ...agent.env, SSH_ASKPASS: program }
-  expect((await keytool(['add', key], { env })).status).toBe(0)
+  expect((await residentKeytool(['add', key], { env })).status).toBe(0)
   expect(await readFile(asked, 'utf8')).toBe('passphrase for ~/.ssh/id: \n')
   await write('echo wrong')
-  expect((await keytool(['add', key], { env })).status).toBe(5)
+  expect((await residentKeytool(['add', key], { env })).status).toBe(5)
   await write('exit 1')
-  expect(await keytool(['add', key], { env })).toMatchObject({ status: 5, stderr: expect.stringContaining('askpass') })
+  expect(await residentKeytool(['add', key], { env })).toMatchObject({
+    status: 5,
+    stderr: expect.stringContaining('askpass'),
+  })
   expect((await ours(['remove', '--all'])).status).toBe(0)
 })
 

@@ -6,6 +6,7 @@ import { until } from './agent-askpass.js'
 import { evaluate, expectNothingLeft, leaveHome, waitForEnd } from './agent-fixture.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
+import { residentKeytool } from './world/resident.js'
 import { keytool, type RunResult, runOrThrow } from './world/run.js'
 
 // What becomes of the keys when the agent is killed and started again, and when it ends cleanly.
@@ -56,7 +57,7 @@ async function startAgain(...args: string[]): Promise<string> {
   return stderr
 }
 
-const ours = (...args: string[]): Promise<RunResult> => keytool(args, { env })
+const ours = (...args: string[]): Promise<RunResult> => residentKeytool(args, { env })
 
 async function ok(...args: string[]): Promise<string> {
   const { status, stdout, stderr } = await ours(...args)

@@ -1,8 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { leaveDuty } from './world/duty.js'
 import type { Environment, Home } from './world/home.js'
+import { residentKeytool } from './world/resident.js'
 import { keytool, run } from './world/run.js'
 import type { Running } from './world/start.js'
 
@@ -33,7 +35,7 @@ export async function startOurAgent(home: Home, args: readonly string[] = ['-s']
     lines,
     env,
     async stop() {
-      const { status, stderr } = await keytool(['agent', 'stop'], { env })
+      const { status, stderr } = await residentKeytool(['agent', 'stop'], { env })
       guard.cancel()
       if (status !== 0) throw new Error(`keytool agent stop ended with ${status}\n${stderr}`)
       await expectNothingLeft(home)
@@ -91,15 +93,23 @@ export interface Process {
   readonly command: string
 }
 
-/** Every process whose environment names this home, from /proc: so Linux only. */
+/**
+ * Every process whose environment names this home, from /proc: so Linux only. Read without a pause: it is asked for all the
+ * time, and a hundred small files take longer one by one.
+ */
 export async function findProcesses(home: Home): Promise<Process[]> {
-  const pids = (await readdir('/proc')).filter(name => /^\d+$/.test(name))
-  const found: Process[] = []
-  for (const pid of pids) {
-    const { environ, command } = await readProcess(Number(pid))
-    if (environ.split('\0').includes(`HOME=${home.path}`)) found.push({ pid: Number(pid), command })
+  const pids = readdirSync('/proc').filter(name => /^\d+$/.test(name))
+  const own = pids.filter(pid => readAtOnce(`/proc/${pid}/environ`).split('\0').includes(`HOME=${home.path}`))
+  return Promise.all(own.map(async pid => ({ pid: Number(pid), command: (await readProcess(Number(pid))).command })))
+}
+
+/** Empty when it is gone. */
+function readAtOnce(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
   }
-  return found
 }
 
 function killIfThere(pid: number): void {

@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path'
 import { frame, string } from './agent-wire.js'
 import { type Environment, type Home, opensshOptions } from './world/home.js'
 import { peerPath } from './world/peers.js'
-import { keytool, type RunOptions, type RunResult, run, runOrThrow } from './world/run.js'
+import { residentKeytool } from './world/resident.js'
+import { type RunOptions, type RunResult, run, runOrThrow } from './world/run.js'
 import { type Sshd, type SshdOptions, startSshd } from './world/sshd.js'
 import type { SystemUser } from './world/system-user.js'
 
@@ -77,7 +78,7 @@ export async function fingerprintOf(file: string): Promise<string> {
 
 /** Runs our program, which has to succeed. Returns what it printed. */
 export async function succeed(env: Environment, args: readonly string[], options: RunOptions = {}): Promise<string> {
-  const { status, stdout, stderr } = await keytool(args, { ...options, env })
+  const { status, stdout, stderr } = await residentKeytool(args, { ...options, env })
   if (status !== 0) throw new Error(`keytool ${args.join(' ')} ended with ${status}\n${stderr}`)
   return stdout
 }

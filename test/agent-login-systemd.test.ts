@@ -7,6 +7,7 @@ import { places } from '@keytool/agent/platform'
 import { leaveHome, startOurAgent, waitForEnd } from './agent-fixture.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
+import { residentKeytool } from './world/resident.js'
 import { keytool, keytoolPath, type RunResult, run, runOrThrow } from './world/run.js'
 import { startUserManager, type UserManager } from './world/user-manager.js'
 
@@ -37,7 +38,9 @@ afterEach(async () => {
 })
 
 async function succeed(...args: string[]): Promise<string> {
-  const { status, stdout, stderr } = await keytool(args, { env })
+  // What an agent comes from is a process of its own.
+  const runner = args.includes('-s') ? keytool : residentKeytool
+  const { status, stdout, stderr } = await runner(args, { env })
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   return stdout
 }

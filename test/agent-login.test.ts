@@ -5,7 +5,8 @@ import { type OurAgent, startOurAgent } from './agent-fixture.js'
 import { type Environment, type Home, opensshOptions, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { logInWithPython } from './world/python-login.js'
-import { keytool, type RunResult, run, runOrThrow } from './world/run.js'
+import { residentKeytool } from './world/resident.js'
+import { type RunResult, run, runOrThrow } from './world/run.js'
 import { type Sshd, startSshd } from './world/sshd.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
@@ -99,7 +100,7 @@ function theirs(type: string, bits?: number): Maker {
 }
 
 async function succeed(args: string[]): Promise<void> {
-  const { status, stderr } = await keytool(args, { env: agent.env })
+  const { status, stderr } = await residentKeytool(args, { env: agent.env })
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
 }
 

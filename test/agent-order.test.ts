@@ -13,7 +13,8 @@ import {
 } from './agent-hosts.js'
 import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
-import { keytool, type RunResult, run } from './world/run.js'
+import { residentKeytool } from './world/resident.js'
+import { type RunResult, run } from './world/run.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // Twelve keys in the agent, a server that hears six, and a different one that it knows each time.
@@ -168,7 +169,7 @@ test('keytool list --for says in which order, and why', async () => {
   })
   // Whoever was never there has heard nothing.
   expect(await explain('other.example')).toEqual(names)
-  expect(await keytool(['list', '--for', 'nowhere.example'], { env: agent.env })).toMatchObject({
+  expect(await residentKeytool(['list', '--for', 'nowhere.example'], { env: agent.env })).toMatchObject({
     status: 3,
     stderr: expect.stringContaining('known_hosts has no key for nowhere.example'),
   })

@@ -9,6 +9,7 @@ import { during, isRunning, leaveHome, type OurAgent, startOurAgent, waitForEnd 
 import { connectRaw, type RawClient, readStrings, string, uint32 } from './agent-wire.js'
 import { type Environment, type Home, opensshOptions, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
+import { residentKeytool } from './world/resident.js'
 import { keytool, keytoolPath, type RunResult, run, runOrThrow } from './world/run.js'
 import { type Sshd, startSshd } from './world/sshd.js'
 import { type Running, start } from './world/start.js'
@@ -112,7 +113,7 @@ async function startAgent(args: readonly string[] = [], more: Environment = {}):
   return agent
 }
 
-const ours = (...args: string[]) => keytool(args, { env: agent.env })
+const ours = (...args: string[]) => residentKeytool(args, { env: agent.env })
 
 async function ok(...args: string[]): Promise<string> {
   const { status, stdout, stderr } = await ours(...args)

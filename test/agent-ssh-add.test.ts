@@ -6,7 +6,8 @@ import { openssh } from '../packages/keygen/src/formats/openssh.js'
 import { sampleKey } from '../packages/keygen/test/sample-keys.js'
 import { openSuiteWorld, type SuiteWorld } from './agent-suite.js'
 import { newestSuites, ownSuite } from './world/newest.js'
-import { keytool, type RunResult, run } from './world/run.js'
+import { residentKeytool } from './world/resident.js'
+import { type RunResult, run } from './world/run.js'
 
 // `ssh-add`, with every flag it has, drives our agent and OpenSSH's of the same version side by side, with the same keys,
 // and must not see a difference. Where one is meant, the test says so.
@@ -94,7 +95,7 @@ describe.each([ownSuite(), ...newestSuites()])('the ssh-add of Debian $name', su
 
   /** What our agent knows of the key added last. */
   async function lastKey(): Promise<Record<string, unknown>> {
-    const { stdout } = await keytool(['list', '--json'], { env: world.agent.env })
+    const { stdout } = await residentKeytool(['list', '--json'], { env: world.agent.env })
     return JSON.parse(stdout).at(-1)
   }
 

@@ -6,6 +6,7 @@ import { leaveHome, type OurAgent, startOurAgent } from './agent-fixture.js'
 import { connectRaw, string, uint32 } from './agent-wire.js'
 import { type Environment, type Home, opensshOptions, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
+import { residentKeytool } from './world/resident.js'
 import { keytool, type RunResult, run, runOrThrow } from './world/run.js'
 import { type SshAgent, startSshAgent } from './world/ssh-agent.js'
 import { type Sshd, startSshd } from './world/sshd.js'
@@ -95,7 +96,7 @@ async function startOurs(more: Environment = {}, args = ['--upstream', behind.so
 }
 
 async function ok(...args: string[]): Promise<RunResult> {
-  const result = await keytool(args, { env: ours.env })
+  const result = await residentKeytool(args, { env: ours.env })
   expect({ args, ...result }).toMatchObject({ args, status: 0 })
   return result
 }
@@ -325,7 +326,7 @@ describe('its keys are its own', () => {
       ['reencrypt', file('theirs')],
       ['unlock', file('theirs'), '--passphrase-file', '-'],
     ]) {
-      const refused = await keytool(args, { env: ours.env, input: `${PASSPHRASE}\n` })
+      const refused = await residentKeytool(args, { env: ours.env, input: `${PASSPHRASE}\n` })
       expect({ args, status: refused.status }).toEqual({ args, status: 4 })
     }
     const refused = await run(peerPath('ssh-add'), ['-d', file('theirs')], { env: ours.env })
@@ -377,7 +378,7 @@ test('it may be one of ours, whose sealed keys it asks for itself', async () => 
   expect(other.status).toBe(0)
   const env = { ...homeBehind.env, SSH_AUTH_SOCK: socket }
   await writeFile(join(homeBehind.ssh, 'known_hosts'), sshd.knownHosts)
-  expect((await keytool(['add', '--sealed', file('sealed')], { env })).status).toBe(0)
+  expect((await residentKeytool(['add', '--sealed', file('sealed')], { env })).status).toBe(0)
   await startOurs({}, ['--upstream', socket])
   expect(await list()).toMatchObject([{ comment: 'sealed', origin: 'upstream' }])
   const going = login('sealed')

@@ -2,16 +2,25 @@ import { createHash } from 'node:crypto'
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Home } from './world/home.js'
+import { residentKeytool } from './world/resident.js'
 import { keytool, type RunOptions, type RunResult } from './world/run.js'
 
 // What the tests of test/cli-*.test.ts share.
 
-/** Runs our program in a home, with the home as its folder. */
+/**
+ * Runs a line of our program in a home, with the home as its folder. Not in a process of its own: test/cli-resident.test.ts
+ * shows that it comes to the same.
+ */
 export function runIn(home: Home, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  return residentKeytool(args, { cwd: home.path, env: home.env, ...options })
+}
+
+/** The same in a process of its own. */
+export function runApart(home: Home, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   return keytool(args, { cwd: home.path, env: home.env, ...options })
 }
 
-/** The same, and throws unless all went well. Returns stdout. */
+/** As {@link runIn}, and throws unless all went well. Returns stdout. */
 export async function succeed(home: Home, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { status, stdout, stderr } = await runIn(home, args, options)
   if (status === 0 && stderr === '') return stdout

@@ -2,17 +2,13 @@ import { jest } from '@jest/globals'
 import fc from 'fast-check'
 import type { WritableFormat } from '../packages/keygen/src/formats/format.js'
 import type { PrivateKey } from '../packages/keygen/src/key.js'
-import {
-  heldTypes,
-  judgeCut,
-  judgeFlip,
-  judgePatch,
-  pairs,
-  type Sample,
-  sampleFile,
-  sampleKeys,
-  withCrLf,
-} from '../packages/keygen/test/altered.js'
+import type { Sample } from '../packages/keygen/test/altered.js'
+import { rememberBcrypt } from './formats-flips-kdf.js'
+
+rememberBcrypt()
+const { heldTypes, judgeCut, judgeFlip, judgePatch, pairs, sampleFile, sampleKeys, withCrLf } = await import(
+  '../packages/keygen/test/altered.js'
+)
 
 jest.setTimeout(300_000)
 

@@ -8,7 +8,8 @@ import { findProcesses, leaveHome, type OurAgent, startOurAgent } from './agent-
 import { type Environment, type Home, opensshOptions, temporaryHome } from './world/home.js'
 import { type Keyring, type KeyringOptions, startKeyring } from './world/keyring.js'
 import { peerPath } from './world/peers.js'
-import { keytool, keytoolPath, type RunResult, run, runOrThrow } from './world/run.js'
+import { residentKeytool } from './world/resident.js'
+import { keytoolPath, type RunResult, run, runOrThrow } from './world/run.js'
 import { startSshd } from './world/sshd.js'
 import { createUser } from './world/system-user.js'
 
@@ -63,7 +64,7 @@ async function remember(...keys: readonly Made[]): Promise<void> {
 async function startAgent(env: Environment): Promise<void> {
   const started = await startOurAgent({ ...home, env })
   // The keyring of this home still runs: what is left is looked for at the end.
-  later(() => keytool(['agent', 'stop'], { env: started.env }))
+  later(() => residentKeytool(['agent', 'stop'], { env: started.env }))
   // Whoever asks it has neither a keychain nor an askpass program.
   agent = { ...started, env: { ...home.env, SSH_AUTH_SOCK: started.socket } }
 }
@@ -76,7 +77,7 @@ const works = async (key: Made) => expect(await sign(key)).toMatchObject({ statu
 const fails = async (key: Made) => expect(await sign(key)).toMatchObject({ status: 1 })
 
 async function ours(...args: string[]): Promise<RunResult> {
-  return keytool(args, { env: agent.env })
+  return residentKeytool(args, { env: agent.env })
 }
 
 /** What the agent itself says. */
@@ -123,7 +124,7 @@ describe('with a keyring', () => {
     const key = await makeKey()
     await keyring.write(key.fingerprint, PASSPHRASE)
     await startAgent(keyring.env)
-    expect((await keytool(['add', '--sealed', key.file], { env: agent.env })).status).toBe(0)
+    expect((await residentKeytool(['add', '--sealed', key.file], { env: agent.env })).status).toBe(0)
     await fails(key)
     expect(await status()).toMatchObject({ keychain: 'unknown', troubles: [] })
   })
@@ -260,7 +261,7 @@ describe('with a keyring', () => {
     const waiting = sign(two)
     await askpass.waitFor(2)
     const typed = { env: agent.env, input: `${PASSPHRASE}\n` }
-    expect(await keytool(['unlock', '--passphrase-file', '-', two.file], typed)).toMatchObject({ status: 0 })
+    expect(await residentKeytool(['unlock', '--passphrase-file', '-', two.file], typed)).toMatchObject({ status: 0 })
     expect((await waiting).status).toBe(0)
     await until('the second', async () => (await keyring.read(two.fingerprint)) === PASSPHRASE)
     const listed = await createKeychain({ program: childProgram, env: keyring.env }).list()
@@ -277,7 +278,7 @@ describe('with a keyring', () => {
     await keyring.write(key.fingerprint, PASSPHRASE)
     await startAgent(keyring.env)
     const typed = { env: agent.env, input: `${PASSPHRASE}\n` }
-    expect((await keytool(['add', '--passphrase-file', '-', other.file], typed)).status).toBe(0)
+    expect((await residentKeytool(['add', '--passphrase-file', '-', other.file], typed)).status).toBe(0)
 
     keyring.signal('SIGSTOP')
     const began = performance.now()
@@ -323,11 +324,11 @@ describe('with a keyring', () => {
     const signing = sign(key)
     await until('a child', async () => (await children()).length > 0)
     const typed = { env: agent.env, input: 'lock word\n' }
-    expect((await keytool(['lock', '--passphrase-file', '-'], typed)).status).toBe(0)
+    expect((await residentKeytool(['lock', '--passphrase-file', '-'], typed)).status).toBe(0)
     keyring.signal('SIGCONT')
     expect((await signing).status).toBe(1)
     await fails(key)
-    expect((await keytool(['unlock', '--passphrase-file', '-'], typed)).status).toBe(0)
+    expect((await residentKeytool(['unlock', '--passphrase-file', '-'], typed)).status).toBe(0)
     expect(await status()).toMatchObject({ keys: { sealed: 1, open: 0 } })
     expect(await askpass.count()).toBe(0)
     await works(key)
@@ -371,7 +372,7 @@ test('without any D-Bus the agent answers at once, says why, and takes what is t
   })
   expect(await reasons()).toContain('there is no keychain here, and nobody can be asked')
   const typed = { env: agent.env, input: `${PASSPHRASE}\n` }
-  expect((await keytool(['unlock', '--passphrase-file', '-', key.file], typed)).status).toBe(0)
+  expect((await residentKeytool(['unlock', '--passphrase-file', '-', key.file], typed)).status).toBe(0)
   await works(key)
 })
 

@@ -4,6 +4,7 @@ import { leaveDuty } from './world/duty.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
 import { type Keyring, startKeyring } from './world/keyring.js'
 import { peerPath } from './world/peers.js'
+import { residentKeytool } from './world/resident.js'
 import { keytool, type RunOptions, type RunResult, runOrThrow } from './world/run.js'
 
 // What the tests of test/keychain-cli*.test.ts share: a home with our agent in it, and a keyring or none.
@@ -57,10 +58,10 @@ export async function makeDeskWithKeyring(): Promise<Desk & { readonly keyring: 
 
 async function seat(home: Home, env: Environment, leave: () => Promise<void>): Promise<Desk> {
   let number = 0
-  const run = (args: readonly string[], options: RunOptions = {}) =>
-    keytool(args, { cwd: home.path, env, timeoutMs: 30_000, ...options })
+  const settings = { cwd: home.path, env, timeoutMs: 30_000 }
+  const run = (args: readonly string[], options: RunOptions = {}) => residentKeytool(args, { ...settings, ...options })
   const startAgent = async () => {
-    const { stdout, stderr } = await run(['agent', '-s'])
+    const { stdout, stderr } = await keytool(['agent', '-s'], settings)
     const pid = /SSH_AGENT_PID=(\d+)/.exec(stdout)?.[1]
     if (pid === undefined) throw new Error(`no agent: ${stderr}`)
     return leaveDuty('kill -TERM "$1"', pid)
