@@ -1,8 +1,8 @@
 import { chmod } from 'node:fs/promises'
 import { join } from 'node:path'
-import { startDovecot } from './dovecot.js'
+import { type MailListener, startDovecot } from './dovecot.js'
 import { temporaryFolder } from './folder.js'
-import { makeMaildir, startOpenSmtpd } from './opensmtpd.js'
+import { makeMaildir, type SmtpListener, startOpenSmtpd } from './opensmtpd.js'
 import { findIds } from './system-user.js'
 
 /** What the two servers share about the one who gets mail. */
@@ -12,6 +12,12 @@ export interface MailAccount {
   readonly uid: number
   readonly gid: number
   readonly maildir: string
+}
+
+/** Where they listen, in place of free ports of 127.0.0.1: on addresses of the loopback that are the caller's alone. */
+export interface MailListeners {
+  readonly incoming: readonly [MailListener, ...MailListener[]]
+  readonly outgoing: readonly [SmtpListener, ...SmtpListener[]]
 }
 
 export interface Mail {
@@ -25,10 +31,10 @@ export interface Mail {
 }
 
 /**
- * Starts a mail server of two real programs on 127.0.0.1: OpenSMTPD takes mail in, Dovecot gives it out by POP3.
- * The account is theirs alone, not a user of the system. Needs root.
+ * Starts a mail server of two real programs on 127.0.0.1: OpenSMTPD takes mail in, Dovecot gives it out, by POP3 unless it
+ * is told otherwise. The account is theirs alone, not a user of the system. Needs root.
  */
-export async function startMail(user: { name: string; password: string }): Promise<Mail> {
+export async function startMail(user: { name: string; password: string }, listeners?: MailListeners): Promise<Mail> {
   const folder = await temporaryFolder()
   await chmod(folder.path, 0o711)
   // Neither program delivers as root.
@@ -42,8 +48,8 @@ export async function startMail(user: { name: string; password: string }): Promi
   }
   try {
     await makeMaildir(account)
-    const smtp = await startOpenSmtpd(account, folder)
-    const pop3 = await startDovecot(account, folder).catch(async error => {
+    const smtp = await startOpenSmtpd(account, folder, listeners?.outgoing)
+    const pop3 = await startDovecot(account, folder, listeners?.incoming).catch(async error => {
       await smtp.server.stop()
       throw error
     })

@@ -6,12 +6,24 @@ import { peerPath } from './peers.js'
 import { findFreePort, waitForPort } from './port.js'
 import { type Running, start } from './start.js'
 
+/** A place where it takes mail in. With a certificate, wrapped in TLS from the start. */
+export interface SmtpListener {
+  readonly address: string
+  readonly port: number
+  readonly tls?: { readonly certificate: string; readonly key: string }
+}
+
 /**
  * Starts OpenSMTPD in the foreground: any mail for the account's name, at any host, goes into its Maildir; mail for
  * others is refused. Its spool and control socket have fixed places, so it gets a mount namespace in which these are
  * folders of its own, and no other OpenSMTPD of the machine is touched. Needs root.
+ * @param listeners default: in the clear on a free port of 127.0.0.1
  */
-export async function startOpenSmtpd(account: MailAccount, folder: Folder): Promise<{ port: number; server: Running }> {
+export async function startOpenSmtpd(
+  account: MailAccount,
+  folder: Folder,
+  listeners?: readonly [SmtpListener, ...SmtpListener[]],
+): Promise<{ port: number; server: Running }> {
   const [spool, runtime, config] = ['spool', 'run', 'smtpd.conf'].map(name => join(folder.path, name)) as [
     string,
     string,
@@ -19,12 +31,18 @@ export async function startOpenSmtpd(account: MailAccount, folder: Folder): Prom
   ]
   await mkdir(spool, { mode: 0o755 })
   await mkdir(runtime, { mode: 0o755 })
-  const port = await findFreePort()
+  const places = listeners ?? ([{ address: '127.0.0.1', port: await findFreePort() }] as const)
+  const [{ address, port }] = places
+  const tls = places.find(place => place.tls)?.tls
   await writeFile(
     config,
     [
       `table people { "${account.name}" = "${account.uid}:${account.gid}:${folder.path}" }`,
-      `listen on 127.0.0.1 port ${port} hostname mail.example`,
+      ...(tls ? [`pki mail cert "${tls.certificate}"`, `pki mail key "${tls.key}"`] : []),
+      ...places.map(place => {
+        const wrapped = place.tls ? ' smtps pki mail' : ''
+        return `listen on ${place.address} port ${place.port}${wrapped} hostname mail.example`
+      }),
       `action "in" maildir "${account.maildir}" userbase <people>`,
       'match from any for any action "in"',
       '',
@@ -35,7 +53,7 @@ export async function startOpenSmtpd(account: MailAccount, folder: Folder): Prom
   const args = ['--mount', '/bin/sh', '-c', setUp, 'sh', spool, runtime, peerPath('smtpd'), config]
   const server = await start('/usr/bin/unshare', args)
   try {
-    await waitForPort(port)
+    await waitForPort(port, undefined, address)
     return { port, server }
   } catch (error) {
     await server.stop()

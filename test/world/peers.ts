@@ -35,6 +35,10 @@ const peers = {
   git: { path: '/usr/bin/git', debian: 'git', version: [['--version'], /version (\S+)/] },
   tmux: { path: '/usr/bin/tmux', debian: 'tmux', version: [['-V'], /tmux (\S+)/] },
   smtpd: { path: '/usr/sbin/smtpd', debian: 'opensmtpd', version: [['-h'], /OpenSMTPD (\S+)/] },
+  swaks: { path: '/usr/bin/swaks', debian: 'swaks', version: [['--version'], /version (\S+)/] },
+  fetchmail: { path: '/usr/bin/fetchmail', debian: 'fetchmail' },
+  curl: { path: '/usr/bin/curl', debian: 'curl', version: [['--version'], /^curl (\S+)/] },
+  imap: { path: '/usr/lib/dovecot/imap-login', debian: 'dovecot-imapd' },
   dovecot: { path: '/usr/sbin/dovecot', debian: 'dovecot-pop3d', version: [['--version'], /^(\S+)/] },
   paramiko: {
     path: python,

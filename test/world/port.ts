@@ -14,17 +14,17 @@ export async function findFreePort(): Promise<number> {
 }
 
 /** Waits until somebody accepts connections on the port. Throws when the time is over. */
-export async function waitForPort(port: number, timeoutMs = 10_000): Promise<void> {
+export async function waitForPort(port: number, timeoutMs = 10_000, address = '127.0.0.1'): Promise<void> {
   const end = Date.now() + timeoutMs
   while (Date.now() < end) {
-    if (await accepts(port)) return
+    if (await accepts(port, address)) return
     await sleep(50)
   }
   throw new Error(`nobody listens on port ${port} after ${timeoutMs} ms`)
 }
 
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
+async function accepts(port: number, address: string): Promise<boolean> {
+  const socket = connect(port, address)
   try {
     await once(socket, 'connect')
     return true

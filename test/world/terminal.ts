@@ -21,6 +21,8 @@ export interface Terminal {
   type(text: string): Promise<void>
   /** Presses a key by tmux's name for it: `Up`, `Down`, `BSpace`, `C-t`, … */
   press(key: string): Promise<void>
+  /** Makes the window another size. */
+  resize(cols: number, rows: number): Promise<void>
   /** What the screen shows now: its rows, without trailing blanks. */
   screen(): Promise<string>
   /** Waits until the screen shows it. Throws with the screen, when the time is over. */
@@ -108,6 +110,9 @@ export async function openTerminal(command: readonly string[], options: Terminal
     },
     async press(key) {
       await tmux('send-keys', key)
+    },
+    async resize(columns, lines) {
+      await tmux('resize-window', '-x', String(columns), '-y', String(lines))
     },
     screen,
     transcript,

@@ -27,15 +27,20 @@ export function policyFor(
   }
 }
 
-/** A server that changes its keys by itself is followed, as ssh follows it, unless ssh_config says no; and it is said. */
+/**
+ * A server that changes its keys by itself is followed, as ssh follows it, unless ssh_config says no. That it was is said when
+ * all is said: a server that was met for the first time tells its other keys each time.
+ */
 export function followHostKeys(
   { host, settings }: Destination,
+  verbose: boolean,
   { say }: Context,
 ): Pick<ConnectOptions, 'updateHostKeys' | 'onHostKeysChanged'> {
   return {
     // Nobody is asked in the middle of the work: `ask` waits until somebody says yes.
     updateHostKeys: (settings.updateHostKeys ?? 'yes') === 'yes',
     onHostKeysChanged({ added, removed }) {
+      if (!verbose) return
       for (const key of added) say.note(`${host} has a new host key, noted: ${fingerprint(key)}`)
       for (const key of removed) say.note(`${host} has given up a host key, forgotten: ${fingerprint(key)}`)
     },

@@ -67,7 +67,7 @@ export async function logInAt(
 /** What every connection to this host has in common, however its login goes. */
 export function connectOptions(
   destination: Destination,
-  options: { readonly hostKey?: string; readonly dryRun?: boolean },
+  options: { readonly hostKey?: string; readonly dryRun?: boolean; readonly verbose?: boolean },
   context: Context,
 ): Omit<ConnectOptions, 'signers' | 'askPassword'> {
   const { host, port, user, settings, session } = destination
@@ -78,7 +78,7 @@ export function connectOptions(
     weak: [...new Set([...(session?.weak ?? []), ...weakAlgorithmsIn(settings)])],
     keepalive: { interval: (serverAliveInterval || ALIVE_INTERVAL) * 1000, count: serverAliveCountMax },
     onUnsaved: error => context.say.note(`${error.message}: ${error.reason ?? ''}`),
-    ...followHostKeys(destination, context),
+    ...followHostKeys(destination, options.verbose === true, context),
   }
 }
 

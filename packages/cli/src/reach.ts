@@ -17,6 +17,7 @@ import { wholeNumber } from './options.js'
 
 /** Hosts on the way, those included that the first one is reached through. */
 const MAX_HOPS = 16
+const SSH_PORT = 22
 
 /** Where a command goes, all of it known. */
 export interface Destination {
@@ -75,7 +76,9 @@ async function resolveTarget(
   context: Context,
   depth: number,
 ): Promise<Destination> {
-  const port = options.port === undefined ? target.port : wholeNumber(options.port, '-p', 1, 65535)
+  // A session always has a port: 22 is what it has when none was said, and then ssh_config may say another.
+  const own = session && session.port === SSH_PORT ? undefined : target.port
+  const port = options.port === undefined ? own : wholeNumber(options.port, '-p', 1, 65535)
   const user = options.login === undefined ? target.user : checkUser(options.login)
   const query = { host: target.host, port, user, localUser: localName(), home: context.places.home }
   const { config: file, option: extra } = options
@@ -83,7 +86,7 @@ async function resolveTarget(
   const destination = {
     host: checkHost(settings.host),
     typed: target.host,
-    port: checkPort(port ?? settings.port ?? 22),
+    port: checkPort(port ?? settings.port ?? SSH_PORT),
     user: user ?? settings.user ?? ownName(),
     ...(session && { session }),
     settings,

@@ -1,5 +1,5 @@
 import type { AgentClient } from '@keytool/agent'
-import { KeytoolError, type Signer } from '@keytool/keygen'
+import { KeytoolError, type PublicKey, type Signer } from '@keytool/keygen'
 import type { HostSettings } from '@keytool/tunnel'
 import { certificateBeside } from './certificate-beside.js'
 import type { Context } from './context.js'
@@ -25,7 +25,7 @@ export async function signersFor(
   const inFiles: Signer[] = []
   for (const path of identityFiles) {
     // A file that is not there is passed over, as ssh does.
-    const publicKey = (await publicHalf(path).catch(() => undefined))?.plain
+    const publicKey = await shownHalf(path).catch(() => undefined)
     if (!publicKey) continue
     const ofAgent = held.filter(signer => signer.publicKey.equals(publicKey))
     for (const signer of ofAgent) named.push(await withCertificateBeside(signer, path, context))
@@ -42,12 +42,18 @@ async function onlyChosen(
   unlocking: Unlocking,
   context: Context,
 ): Promise<Signer> {
-  const publicKey = (await publicHalf(path)).plain
+  const publicKey = await shownHalf(path)
   const signer = await signerFor(path, publicKey, 'later', agent, unlocking, context)
   if (signer) return withCertificateBeside(signer, path, context)
   throw new KeytoolError('not-found', `only the public half of ${path} is here`, {
     hint: 'load the private key into the agent, or name its file with -i',
   })
+}
+
+/** The public half of a key's file, or, where that is not here, of the `.pub` that would lie beside it: as ssh has it. */
+async function shownHalf(path: string): Promise<PublicKey> {
+  const shown = await publicHalf(path).catch(error => publicHalf(`${path}.pub`).catch(() => Promise.reject(error)))
+  return shown.plain
 }
 
 /** The same with the certificate that lies beside the file, if the signer has none of its own. */

@@ -1,6 +1,7 @@
+import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import { type Connection, type ConnectOptions, dial, dialByCommand } from '@keytool/tunnel'
 import type { Context } from './context.js'
-import type { Destination } from './reach.js'
+import { type Destination, showDestination } from './reach.js'
 
 /** How a host is reached: directly, through others, by a program. */
 export interface Way {
@@ -22,12 +23,27 @@ export function startWay(first: Destination, dialTime: number | undefined, conte
 }
 
 /** The way on from a host. It ends with the connection to that host, and that one with it. */
-export function continueThrough(connection: Connection): Way {
+export function continueThrough(connection: Connection, hop: Destination): Way {
   return {
     // Nobody's socket here is connected to it: RFC 4254 section 7.2 wants an address all the same.
-    dial: ({ host, port }) => connection.openDirect(host, port, { host: '127.0.0.1', port: 0 }),
+    dial: ({ host, port }) =>
+      connection.openDirect(host, port, { host: '127.0.0.1', port: 0 }).catch(error => {
+        throw namingHop(error, hop)
+      }),
     close: () => connection.close(),
   }
+}
+
+/** Of several servers, the one it is about; and what decides there. */
+function namingHop(error: unknown, hop: Destination): unknown {
+  if (!isKeytoolError(error)) return error
+  const { code, message, reason, hint: ownHint } = error
+  const hint = code === 'refused' ? 'its AllowTcpForwarding and PermitOpen decide; another way: -J' : ownHint
+  return new KeytoolError(code, message, {
+    reason: [`the server is ${showDestination(hop)}, on the way there`, reason].filter(Boolean).join('; '),
+    ...(hint !== undefined && { hint }),
+    cause: error,
+  })
 }
 
 function directly({ settings }: Destination, dialTime: number | undefined): Way['dial'] {

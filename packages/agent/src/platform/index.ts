@@ -1,5 +1,6 @@
 export { listFolder, makeFolder } from './folders.js'
 export { hardenProcess, withoutNodeVariables } from './harden.js'
+export { type NativeFunction, type NativeLibrary, openLibrary } from './libc.js'
 export { listen } from './listen.js'
 export type { Listener, ListenOptions } from './listener.js'
 export type { Protection } from './memory.js'
