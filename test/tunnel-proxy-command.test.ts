@@ -274,7 +274,10 @@ process.stdin.pipe(socket).pipe(process.stdout)`
   })
 
   test('tokens are what ssh makes of them', async () => {
-    const say = (file: string) => `printf '%%s|' "%h" %n %p %r %k 100%% > ${join(home.path, file)}; exit 1`
+    // A script of its own: ssh ends its command once that lets go of the output.
+    const script = join(home.path, 'say.sh')
+    await writeFile(script, `file=$1\nshift\nprintf '%s|' "$@" >"$file"\nexit 1\n`)
+    const say = (file: string) => `/bin/sh ${script} ${join(home.path, file)} "%h" %n %p %r %k 100%%`
     const config = (file: string) =>
       `Host web1\n  HostName Real.example\n  HostKeyAlias AL\n  Port 2201\n  User deploy\nHost web*\n  ProxyCommand ${say(file)}\n`
     await writeFile(join(home.path, 'config'), config('theirs'))
