@@ -56,7 +56,7 @@ export async function openWay(
   let way = startWay(hops[0] ?? { ...destination, hops }, dialTime, context)
   try {
     for (const hop of hops) {
-      way = continueThrough(await step(hop, way, { verbose }, signal, context), hop)
+      way = continueThrough(await step(hop, way, { verbose }, signal, context), hop, dialTime)
     }
     return way
   } catch (error) {

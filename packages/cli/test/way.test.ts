@@ -1,0 +1,45 @@
+import { PassThrough } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { continueThrough } from '../src/way.js'
+
+// The way on from a host, when that host does not do its part.
+
+const hop = { user: 'hana', host: 'bastion', port: 22, settings: {} as never }
+const target = { host: 'inner', port: 22 }
+
+function hopThatOpens(opening: Promise<PassThrough>) {
+  return { openDirect: () => opening, close: async () => {} }
+}
+
+test('a hop that never answers is given up, and named', async () => {
+  const way = continueThrough(hopThatOpens(new Promise(() => {})), hop, 30)
+  await expect(way.dial(target)).rejects.toMatchObject({
+    code: 'unreachable',
+    reason: 'the server is hana@bastion, on the way there; waited 0.03 s',
+  })
+})
+
+test('its time is ConnectTimeout where nobody says otherwise', async () => {
+  const way = continueThrough(hopThatOpens(new Promise(() => {})), {
+    ...hop,
+    settings: { connectTimeout: 0.02 } as never,
+  })
+  await expect(way.dial(target)).rejects.toMatchObject({ code: 'unreachable' })
+})
+
+test('whoever stops does not wait for it', async () => {
+  const stop = new AbortController()
+  const way = continueThrough(hopThatOpens(new Promise(() => {})), hop)
+  const dialled = way.dial({ ...target, signal: stop.signal })
+  stop.abort()
+  await expect(dialled).rejects.toMatchObject({ code: 'cancelled' })
+  await expect(way.dial({ ...target, signal: stop.signal })).rejects.toMatchObject({ code: 'cancelled' })
+})
+
+test('what it opens too late is let go of', async () => {
+  const stream = new PassThrough()
+  const way = continueThrough(hopThatOpens(sleep(60, stream)), hop, 20)
+  await expect(way.dial(target)).rejects.toMatchObject({ code: 'unreachable' })
+  await sleep(80)
+  expect(stream.destroyed).toBe(true)
+})
