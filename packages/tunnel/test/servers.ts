@@ -23,8 +23,10 @@ export class Servers {
     login: (context: ssh2.AuthContext, client: ssh2.Connection) => void,
     onClient: (client: ssh2.Connection) => void = () => {},
     more: Partial<ssh2.ServerConfig> & { path?: string } = {},
+    onConnection: (client: ssh2.Connection) => void = () => {},
   ): Promise<number> {
     const server = new ssh2.Server({ hostKeys: [hostKey], ...more }, client => {
+      onConnection(client)
       client.on('error', () => {}).on('authentication', context => login(context, client))
       client.on('ready', () => onClient(client))
     })

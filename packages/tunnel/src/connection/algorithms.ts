@@ -1,4 +1,5 @@
 import { KeytoolError, showForeign } from '@keytool/keygen'
+import { type AlgorithmLists, readAlgorithmList } from './algorithm-lists.js'
 import type { HostCertificateAlgorithm, MoreOffers } from './kex/exchanges.js'
 
 /** What a name is for. Names of ssh2's lists. */
@@ -84,21 +85,62 @@ export interface OfferOptions {
   readonly hasAuthority?: boolean
   /** Names of weak algorithms to let in. */
   readonly weak?: readonly string[] | undefined
+  /** What ssh_config leaves of the others, and in which order. */
+  readonly lists?: AlgorithmLists | undefined
 }
 
-/** Throws KeytoolError `usage` for a name that is no weak algorithm: whoever names one must get it. */
-export function makeOffer({ knownTypes, hasAuthority = false, weak = [] }: OfferOptions): Offer {
+/**
+ * What is offered. Weak algorithms come behind all others, wherever a list names them.
+ * @throws KeytoolError `usage` for a name that is no weak algorithm: whoever names one must get it; `unsupported` for a list
+ * that leaves nothing
+ */
+export function makeOffer(options: OfferOptions): Offer {
+  const { weak = [], lists = {} } = options
   checkWeak(weak)
   const weakOf = (wanted: AlgorithmClass) =>
     weakAlgorithms.filter(row => row.class === wanted && weak.includes(row.name)).map(({ name }) => name)
+  const kex = narrow('KexAlgorithms', lists.kexAlgorithms, [...POST_QUANTUM, ...OFFER.kex], weakOf('kex'))
+  const hostKey = narrowHostKeys(lists.hostKeyAlgorithms, options, weakOf('serverHostKey'))
+  const isOurs = (name: string) => POST_QUANTUM.some(each => each === name)
+  const certificates = hostKey.flatMap(name => certificateAlgorithms.find(row => row.name === name) ?? [])
   return {
-    kex: [...OFFER.kex, ...weakOf('kex')],
-    serverHostKey: orderHostKeyAlgorithms(knownTypes, weakOf('serverHostKey')),
-    cipher: [...OFFER.cipher, ...weakOf('cipher')],
-    hmac: [...OFFER.hmac, ...weakOf('hmac')],
+    kex: kex.filter(name => !isOurs(name)),
+    serverHostKey: hostKey.filter(name => !certificates.some(row => row.name === name)),
+    cipher: narrow('Ciphers', lists.ciphers, OFFER.cipher, weakOf('cipher')),
+    hmac: narrow('MACs', lists.macs, OFFER.hmac, weakOf('hmac')),
     compress: OFFER.compress,
-    more: { kex: POST_QUANTUM, hostKey: hasAuthority ? certificateAlgorithms : [] },
+    more: { kex: kex.filter(isOurs), hostKey: certificates, order: { kex, hostKey } },
   }
+}
+
+/** What a list leaves of the usual ones, and behind them the weak ones that were let in by name. */
+function narrow(
+  keyword: string,
+  text: string | undefined,
+  usual: readonly string[],
+  weak: readonly string[],
+): string[] {
+  if (text === undefined) return [...usual, ...weak]
+  const left = readAlgorithmList(keyword, text, { usual, known: [...usual, ...weak] })
+  return [...left.filter(name => !weak.includes(name)), ...weak]
+}
+
+/**
+ * The same for host keys: certificates first, and types that the host is known by before others, unless the list has an order
+ * of its own, as in ssh.
+ */
+function narrowHostKeys(
+  text: string | undefined,
+  { knownTypes, hasAuthority = false }: OfferOptions,
+  weak: readonly string[],
+): string[] {
+  const certificates = certificateAlgorithms.map(({ name }) => name)
+  const plain = orderHostKeyAlgorithms(text?.startsWith('^') ? [] : knownTypes, weak)
+  const usual = [...(hasAuthority ? certificates : []), ...plain]
+  if (text === undefined) return usual
+  const left = readAlgorithmList('HostKeyAlgorithms', text, { usual, known: [...certificates, ...plain] })
+  if (/^[+-]/.test(text)) return [...new Set([...left, ...weak])]
+  return [...left.filter(name => !weak.includes(name)), ...weak]
 }
 
 /**
@@ -119,6 +161,19 @@ export function weakAmong(wanted: AlgorithmClass, names: readonly string[]): str
   return weakAlgorithms.find(row => row.class === wanted && names.includes(row.name))?.name
 }
 
+/** What of this class is offered where nothing is said. */
+export function usualAmong(wanted: AlgorithmClass, names: readonly string[]): string | undefined {
+  const { kex, cipher, hmac } = OFFER
+  const usual = {
+    kex: [...POST_QUANTUM, ...kex],
+    serverHostKey: hostKeyAlgorithms.map(({ name }) => name),
+    cipher,
+    hmac,
+  }
+  const own: readonly string[] = usual[wanted]
+  return own.find(name => names.includes(name))
+}
+
 /** Whether a MAC is needed beside this cipher. */
 export function needsMac(cipher: string): boolean {
   return !isAuthenticated(cipher)
@@ -135,15 +190,28 @@ export function orderHostKeyAlgorithms(knownTypes: readonly string[], weak: read
   return [...rows.filter(isKnown), ...rows.filter(row => !isKnown(row))].map(({ name }) => name)
 }
 
-/** What an `ssh_config` says of algorithms: lists with `+`, `-` or `^` in front, or without. */
-export interface AlgorithmLists {
-  readonly kexAlgorithms?: string
-  readonly hostKeyAlgorithms?: string
-  readonly ciphers?: string
-  readonly macs?: string
+/** What an authority may sign a host's certificate with: never SHA-1. */
+const CA_SCHEMES = [
+  'ssh-ed25519',
+  'ecdsa-sha2-nistp256',
+  'ecdsa-sha2-nistp384',
+  'ecdsa-sha2-nistp521',
+  'sk-ssh-ed25519@openssh.com',
+  'sk-ecdsa-sha2-nistp256@openssh.com',
+  'rsa-sha2-512',
+  'rsa-sha2-256',
+] as const
+
+/**
+ * What CASignatureAlgorithms leaves of them; `undefined`: all.
+ * @throws KeytoolError `unsupported` when that is none
+ */
+export function caSchemesIn(text: string | undefined): string[] | undefined {
+  if (text === undefined) return undefined
+  return readAlgorithmList('CASignatureAlgorithms', text, { usual: CA_SCHEMES, known: CA_SCHEMES })
 }
 
-/** The weak algorithms that are asked for by name. Otherwise what is offered stays as it is: a list here can't leave any out. */
+/** The weak algorithms that are asked for by name: a pattern never lets one in. */
 export function weakAlgorithmsIn({ kexAlgorithms, hostKeyAlgorithms, ciphers, macs }: AlgorithmLists): string[] {
   const lists = { kex: kexAlgorithms, serverHostKey: hostKeyAlgorithms, cipher: ciphers, hmac: macs }
   return weakAlgorithms.flatMap(row => {

@@ -1,16 +1,14 @@
 import { KeytoolError, type PublicKey, type Signer, showForeign } from '@keytool/keygen'
+import { AUTH_METHODS, type AuthMethod, isMethod, optionsFor } from './auth-methods.js'
 import { findUserTrouble } from './certificate-trouble.js'
 import { type OfferedKey, offerKeys } from './offered-keys.js'
+import { showPrompt } from './prompt-text.js'
 
 /** How often a password is asked for, as ssh does. */
 const TRIES = 3
 /** Keyboard-interactive: rounds in one attempt and questions in one round. Real servers need one or two. */
 const MAX_ROUNDS = 8
 const MAX_PROMPTS = 8
-/** What of the server's words is shown before an answer, in characters: too little to push our own out of sight. */
-const MAX_TEXT = 60
-/** What looks like nothing, alone or in runs: white space, and the letters and signs that are drawn empty. */
-const BLANKS = /[\s\p{Z}\u115f\u1160\u2800\u3164\uffa0]+/gu
 
 /** One question for the user. Text from the server is already escaped and cut. */
 export interface PasswordPrompt {
@@ -23,6 +21,8 @@ export interface PasswordPrompt {
   readonly echo: boolean
   /** 1 for the first time with each method the server wants; higher once an answer was refused. */
   readonly attempt: number
+  /** Tries that are left, this one included. */
+  readonly left: number
 }
 
 /** Gives the answer; throws a KeytoolError (`cancelled`, `secret-needed`) to give up. A buffer is wiped after use. */
@@ -39,6 +39,13 @@ export interface AuthOptions {
    */
   readonly signers?: readonly Signer[] | (() => Promise<readonly Signer[]>)
   readonly askPassword?: AskPassword | undefined
+  /**
+   * Ways to log in that may be used, best first: what ssh_config leaves out is neither tried nor asked for, whatever the
+   * server wants. Default: all, public key first.
+   */
+  readonly methods?: readonly AuthMethod[]
+  /** How often a password is asked for (ssh's NumberOfPasswordPrompts), from 0 on. Default 3. */
+  readonly tries?: number
   /** The time, in milliseconds from 1970: what a refused certificate is held against. Default: the system's. */
   readonly now?: () => number
 }
@@ -64,15 +71,14 @@ export type Attempt =
       readonly answer: (questions: readonly Question[]) => Promise<string[]>
     }
 
-type Proof = Exclude<Attempt['method'], 'none'>
-
 /**
  * Decides what to try, one attempt after the other: first `none`, which makes the server name its methods, then every
- * key, then questions, then the password, each only while the server offers it. However it answers, that comes to an
+ * key, then questions, then the password, each only while the server offers it, and in another order where one is given. However it answers, that comes to an
  * end: a key is offered once, and what was asked for is not asked again once it was right, nor after three times.
  */
 export class Authentication {
   readonly #options: AuthOptions
+  readonly #methods: readonly AuthMethod[]
   #keys: OfferedKey[] | undefined
   #offered: readonly string[] = []
   /** Keys that were offered, and those of their certificates. */
@@ -82,11 +88,12 @@ export class Authentication {
   #askedInVain = false
   /** The method tried last, and those that were right though not enough. */
   #last: Attempt['method'] = 'none'
-  readonly #taken = new Set<Proof>()
+  readonly #taken = new Set<AuthMethod>()
   #signError: KeytoolError | undefined
 
   constructor(options: AuthOptions) {
     this.#options = options
+    this.#methods = options.methods ?? AUTH_METHODS
   }
 
   /** Methods the server named first. */
@@ -112,8 +119,8 @@ export class Authentication {
       // A second factor starts with fresh tries.
       this.#asked = 0
     }
-    for (const step of [this.#nextKey, this.#nextQuestions, this.#nextPassword]) {
-      const attempt = await step.call(this, refusal.methods)
+    for (const method of this.#methods) {
+      const attempt = refusal.methods.includes(method) ? await this.#steps[method]() : undefined
       if (!attempt) continue
       this.#last = attempt.method
       return attempt
@@ -121,8 +128,13 @@ export class Authentication {
     throw this.#giveUp()
   }
 
-  async #nextKey(methods: readonly string[]): Promise<Attempt | undefined> {
-    if (!methods.includes('publickey')) return undefined
+  readonly #steps: Readonly<Record<AuthMethod, () => Promise<Attempt | undefined>>> = {
+    publickey: () => this.#nextKey(),
+    'keyboard-interactive': () => this.#nextQuestions(),
+    password: () => this.#nextPassword(),
+  }
+
+  async #nextKey(): Promise<Attempt | undefined> {
     const { signers = [] } = this.#options
     this.#keys ??= offerKeys(typeof signers === 'function' ? await signers() : signers)
     const key = this.#keys.shift()
@@ -132,9 +144,9 @@ export class Authentication {
     return { method: 'publickey', ...key }
   }
 
-  async #nextQuestions(methods: readonly string[]): Promise<Attempt | undefined> {
+  async #nextQuestions(): Promise<Attempt | undefined> {
     const { askPassword } = this.#options
-    if (!askPassword || this.#askedInVain || !this.#mayAsk('keyboard-interactive', methods)) return undefined
+    if (!askPassword || this.#askedInVain || !this.#mayAsk('keyboard-interactive')) return undefined
     const before = this.#asked
     let rounds = 0
     // Until it asks something: a server that offers the method but has no question is not asked again.
@@ -156,20 +168,30 @@ export class Authentication {
     }
   }
 
-  async #nextPassword(methods: readonly string[]): Promise<Attempt | undefined> {
+  async #nextPassword(): Promise<Attempt | undefined> {
     const { askPassword } = this.#options
-    if (!askPassword || !this.#mayAsk('password', methods)) return undefined
+    if (!askPassword || !this.#mayAsk('password')) return undefined
     this.#asked++
     return { method: 'password', password: await this.#ask(askPassword, 'password', '', false) }
   }
 
-  #mayAsk(method: PasswordPrompt['kind'], methods: readonly string[]): boolean {
-    return methods.includes(method) && !this.#taken.has(method) && this.#asked < TRIES
+  #mayAsk(method: PasswordPrompt['kind']): boolean {
+    return !this.#taken.has(method) && this.#asked < this.#tries
+  }
+
+  get #tries(): number {
+    return this.#options.tries ?? TRIES
   }
 
   #ask(askPassword: AskPassword, kind: PasswordPrompt['kind'], text: string, echo: boolean): Promise<string | Buffer> {
     const { user, host } = this.#options
-    return askPassword({ kind, user, host, text, echo, attempt: Math.max(1, this.#asked) })
+    const attempt = Math.max(1, this.#asked)
+    return askPassword({ kind, user, host, text, echo, attempt, left: this.#tries - attempt + 1 })
+  }
+
+  /** What the server takes and may not be used. */
+  get #leftOut(): AuthMethod[] {
+    return this.#offered.filter(isMethod).filter(method => !this.#methods.includes(method))
   }
 
   #findTrouble(): string | undefined {
@@ -184,7 +206,9 @@ export class Authentication {
   #giveUp(): KeytoolError {
     const { askPassword } = this.#options
     const [user, host] = [showForeign(this.#options.user), showForeign(this.#options.host)]
-    const reason = `it offers ${showForeign(this.#offered.join(', ')) || 'no method at all'}`
+    const leftOut = this.#leftOut
+    const without = leftOut.length > 0 ? `; ssh_config leaves out ${leftOut.join(', ')}` : ''
+    const reason = `it offers ${showForeign(this.#offered.join(', ')) || 'no method at all'}${without}`
     if (this.#asked > 0) {
       const tries = this.#asked === 1 ? '1 try' : `${this.#asked} tries`
       return new KeytoolError('secret-wrong', `the password for ${user}@${host} was refused (${tries})`, { reason })
@@ -205,6 +229,13 @@ export class Authentication {
         hint: trouble ? 'ask whoever signs certificates for a new one' : hint,
       })
     }
+    const [first] = leftOut
+    if (first && !this.#offered.some(name => this.#methods.includes(name as AuthMethod))) {
+      return new KeytoolError('secret-needed', `${host} takes nothing of ${user} that may be used`, {
+        reason,
+        hint: `to allow it once: ${optionsFor(first)}`,
+      })
+    }
     if (!this.#offered.includes('publickey') && !askPassword) {
       return new KeytoolError('secret-needed', `${host} takes no key for ${user}`, { reason })
     }
@@ -216,14 +247,8 @@ export class Authentication {
 }
 
 /** What the user proved with each method. */
-const proofs: Readonly<Record<Proof, string>> = {
+const proofs: Readonly<Record<AuthMethod, string>> = {
   publickey: 'the key',
   password: 'the password',
   'keyboard-interactive': 'the answers',
-}
-
-function showPrompt(text: string): string {
-  const shown = [...showForeign(text.replace(BLANKS, ' ').trim(), MAX_TEXT)]
-  // Once more, since what was escaped has grown.
-  return shown.length > MAX_TEXT ? `${shown.slice(0, MAX_TEXT).join('')}…` : shown.join('')
 }

@@ -1,4 +1,5 @@
 import type { Protocol } from './insides.js'
+import type { PacketProtocol } from './packets/take-over.js'
 
 /** What is told of messages that the engine keeps to itself. */
 export interface Told {
@@ -25,17 +26,21 @@ export interface Beneath {
   /** Who waits for the answers to our global requests, in order. */
   readonly _callbacks: ((failed: unknown, data?: Buffer | null) => void)[]
   /** What arrives, by the name of the message. */
-  readonly _protocol: Protocol & {
-    /** Sends keepalive@openssh.com. */
-    ping(): void
-    readonly _handlers: {
-      EXT_INFO: (protocol: unknown, extensions: readonly { readonly name: string; readonly algs?: string[] }[]) => void
-      USERAUTH_PK_OK: (protocol: unknown, algorithm: string, key: Buffer) => void
-      USERAUTH_FAILURE: (protocol: unknown, methods: string[], partial: boolean) => void
-      CHANNEL_OPEN_CONFIRMATION: (protocol: unknown, info: { readonly recipient: number }) => void
-      GLOBAL_REQUEST: (protocol: { requestFailure(): void }, name: string, wantReply: boolean, data: unknown) => void
+  readonly _protocol: Protocol &
+    PacketProtocol & {
+      /** Sends keepalive@openssh.com. */
+      ping(): void
+      readonly _handlers: {
+        EXT_INFO: (
+          protocol: unknown,
+          extensions: readonly { readonly name: string; readonly algs?: string[] }[],
+        ) => void
+        USERAUTH_PK_OK: (protocol: unknown, algorithm: string, key: Buffer) => void
+        USERAUTH_FAILURE: (protocol: unknown, methods: string[], partial: boolean) => void
+        CHANNEL_OPEN_CONFIRMATION: (protocol: unknown, info: { readonly recipient: number }) => void
+        GLOBAL_REQUEST: (protocol: { requestFailure(): void }, name: string, wantReply: boolean, data: unknown) => void
+      }
     }
-  }
 }
 
 /** Puts right what the engine does with some messages. Called once it has its protocol, before anything arrived. */
@@ -59,8 +64,11 @@ export function mendHandlers(engine: Beneath, told: Told): void {
   }
   // Words on stderr after the end are an error there, even before anybody was given the channel to listen.
   handlers.CHANNEL_OPEN_CONFIRMATION = (protocol, info) => {
+    // Said again for a channel that is open it means nothing; it is a function until then.
+    const before = engine._chanMgr.get(info.recipient)
     confirm(protocol, info)
-    engine._chanMgr.get(info.recipient)?.stderr?.on('error', () => {})
+    const opened = engine._chanMgr.get(info.recipient)
+    if (opened !== before) opened?.stderr?.on('error', () => {})
   }
   // It would ask the server to prove each host key it shows, and remember every question until it is answered.
   handlers.GLOBAL_REQUEST = (protocol, name, wantReply, data) => {

@@ -41,7 +41,10 @@ export function checkChannel(raw: RawChannel): RawChannel {
 export class ChannelStream extends Duplex {
   readonly #raw: RawChannel
   readonly #whenRoom: (done: () => void) => void
+  /** The far side has said that this is all. */
   #complete = false
+  /** It has closed the channel without. */
+  #isCut = false
 
   /**
    * @param whenRoom calls back once the connection can take more
@@ -51,28 +54,32 @@ export class ChannelStream extends Duplex {
     super({ allowHalfOpen: true, readableHighWaterMark: BUFFER, writableHighWaterMark: BUFFER })
     this.#raw = raw
     this.#whenRoom = whenRoom
-    this.#watchEnd()
-    raw.on('data', (chunk: Buffer) => {
-      if (!this.destroyed && !this.push(chunk)) raw.pause()
-    })
+    this.#takeData()
     raw.on('end', () => {
       if (this.#complete && !this.destroyed) this.push(null)
     })
     raw.on('close', () => this.#closed())
     raw.on('error', error => this.destroy(error))
-    if (!options.keepStderr) raw.stderr.resume()
-    raw.pause()
+    if (options.keepStderr) this.#watchStderr()
+    else raw.stderr.resume()
   }
 
   override _read(): void {
-    this.#raw.resume()
+    this.#raw._read(0)
+  }
+
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size)
+    if (this.#isCut && this.readableLength === 0) process.nextTick(() => this.#cut())
+    return chunk
   }
 
   override _write(chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     const rest = chunk.subarray(PIECE)
     this.#whenRoom(() => {
       try {
-        this.#raw.write(chunk.subarray(0, PIECE), error => {
+        // One at a time and never behind its end: the queue of its own in front of this is not needed.
+        this.#raw._write(chunk.subarray(0, PIECE), encoding, error => {
           if (error || rest.length === 0) done(error)
           else this._write(rest, encoding, done)
         })
@@ -89,35 +96,60 @@ export class ChannelStream extends Duplex {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     try {
       this.#raw.close()
-      // What still comes is dropped, so that the other side's CHANNEL_CLOSE can be reached.
-      this.#raw.resume()
+      this.#raw._read(0)
     } finally {
       done(error)
     }
   }
 
-  /** The raw channel pushes its end for both messages; only its state then tells which one it was. */
-  #watchEnd(): void {
+  /**
+   * Has what arrives come here at once, in place of waiting twice. The raw channel's end is pushed for both messages; only its
+   * state then tells which one it was.
+   */
+  #takeData(): void {
     const raw = this.#raw
     const push = raw.push.bind(raw)
-    raw.push = (chunk: unknown, encoding?: BufferEncoding) => {
-      if (chunk === null && raw.incoming.state === 'eof') this.#complete = true
-      if (raw.readableLength > FLOOD && !this.destroyed) {
+    raw.push = (chunk: Buffer | null) => {
+      if (chunk === null) {
+        if (raw.incoming.state === 'eof') this.#complete = true
+        // Only its end passes through it: that it is asked to read before would open the window.
+        raw.resume()
+        return push(null)
+      }
+      if (this.readableLength > FLOOD && !this.destroyed) {
         this.destroy(new KeytoolError('damaged', 'the server sends more than it may'))
       }
-      return push(chunk, encoding)
+      // Of one that is gone it is dropped, and the window opens again: CHANNEL_CLOSE comes behind it.
+      return this.destroyed || this.push(chunk)
+    }
+  }
+
+  /** The engine does not hold the server to its window. */
+  #watchStderr(): void {
+    const { stderr } = this.#raw
+    const push = stderr.push.bind(stderr)
+    stderr.push = (chunk: Buffer | null) => {
+      if (chunk !== null && stderr.readableLength > FLOOD && !this.destroyed) {
+        this.destroy(new KeytoolError('damaged', 'the server sends more than it may'))
+      }
+      return chunk === null || !this.destroyed ? push(chunk) : true
     }
   }
 
   #closed(): void {
     if (this.destroyed) return
     if (!this.#complete) {
-      this.destroy(new KeytoolError('unreachable', 'the connection was cut by the far side'))
+      // All that came is handed over first; below, too.
+      this.#isCut = true
+      if (this.readableLength === 0) this.#cut()
     } else if (this.readableEnded) {
       this.destroy()
     } else {
-      // All that came is handed over first.
       this.once('end', () => this.destroy())
     }
+  }
+
+  #cut(): void {
+    this.destroy(new KeytoolError('unreachable', 'the connection was cut by the far side'))
   }
 }

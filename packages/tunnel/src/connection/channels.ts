@@ -16,10 +16,18 @@ export class Channels {
   readonly #failure: () => KeytoolError | undefined
   readonly #streams = new Set<ChannelStream>()
 
-  /** @param failure why the connection broke, once it has */
-  constructor(socket: Duplex, failure: () => KeytoolError | undefined) {
-    this.#room = new Room(socket)
+  /**
+   * @param failure why the connection broke, once it has
+   * @param isStalled whether keys are being exchanged: the engine then keeps everything back
+   */
+  constructor(socket: Duplex, failure: () => KeytoolError | undefined, isStalled: () => boolean = () => false) {
+    this.#room = new Room(socket, isStalled)
     this.#failure = failure
+  }
+
+  /** The new keys are in use. */
+  goOn(): void {
+    this.#room.wake()
   }
 
   /** Whether more waits to be sent than all that is carried can explain. */

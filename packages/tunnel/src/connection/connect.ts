@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream'
 import { type KeytoolError, showForeign } from '@keytool/keygen'
 import { type HostKeyChanges, updateHostKeys } from '../known-hosts/rotate.js'
-import { checkWeak, makeOffer } from './algorithms.js'
+import type { AlgorithmLists } from './algorithm-lists.js'
+import { makeOffer } from './algorithms.js'
 import { Authentication, type AuthOptions } from './auth.js'
 import type { Connection } from './connection.js'
 import { type DialOptions, dial } from './dial.js'
@@ -34,6 +35,8 @@ export interface ConnectOptions extends AuthOptions {
    * (its host key, signed with SHA-1), `aes128-cbc` and its like, `3des-cbc`, `hmac-sha1`, `hmac-sha1-etm@openssh.com`.
    */
   readonly weak?: readonly string[]
+  /** Which of the others are offered, and in which order: lists as ssh_config has them. Default: all. */
+  readonly algorithms?: AlgorithmLists | undefined
   /**
    * Told what binds this session to its host (`session-bind@openssh.com`, OpenSSH's PROTOCOL.agent), once, when the host has
    * proved its key and before anything is signed. What it throws ends the connection.
@@ -46,22 +49,23 @@ export interface ConnectOptions extends AuthOptions {
   readonly onHostKeys?: OnHostKeys
   /** Whether a server that is known by a plain line may change its keys by itself: see `updateHostKeys`. Default: false. */
   readonly updateHostKeys?: boolean
-  /** Told what was noted and forgotten then. */
-  readonly onHostKeysChanged?: (changes: HostKeyChanges) => void
+  /** Told what was noted and forgotten then, and whether the host itself was noted on this connection only. */
+  readonly onHostKeysChanged?: (changes: HostKeyChanges, isFirstContact: boolean) => void
 }
 
 /**
  * Dials, proves the host, logs in.
  * @throws KeytoolError `usage` for a name in `weak` that is none; `unreachable`; `damaged` for a peer that does not speak SSH; `unsupported` without a common
- * algorithm; `host-key-unknown`, `host-key-changed`; `secret-wrong`, `secret-needed`; `cancelled`
+ * algorithm, or for a list in `algorithms` that leaves none; `host-key-unknown`, `host-key-changed`; `secret-wrong`, `secret-needed`; `cancelled`
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { host, port = 22, user, hosts, timeout, signal, weak } = options
-  checkWeak(weak ?? [])
+  const { host, port = 22, user, hosts, timeout, signal, weak, algorithms } = options
   const { knownHosts } = hosts
   const name = knownAs(hosts, host, port)
   const knownTypes = await knownHosts.typesFor(name.host, name.port)
   const hasAuthority = await knownHosts.authoritiesFor(name.host, name.port)
+  // Before anybody hears of us: a list that leaves nothing is the user's to mend.
+  const offer = makeOffer({ knownTypes, hasAuthority, weak, lists: algorithms })
   const dialled = { host, port, signal, ...(timeout !== undefined && { timeout }) }
   const socket = await (options.dial ?? dial)(dialled)
   // What breaks before the engine listens is seen by it then, as a stream that is destroyed.
@@ -72,7 +76,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   return openConnection(socket, {
     place: `${showForeign(host)}:${port}`,
     user,
-    offer: makeOffer({ knownTypes, hasAuthority, weak }),
+    offer,
     authentication: new Authentication(options),
     keepalive: options.keepalive,
     stepTime: options.stepTime,
@@ -106,5 +110,5 @@ async function followHostKeys(
   await onHostKeys?.(offered, prove)
   if (!wanted || !shown?.mayRotate) return
   const changes = await updateHostKeys({ knownHosts, ...name, current: shown.blob, offered, prove })
-  if (changes.added.length + changes.removed.length > 0) onHostKeysChanged?.(changes)
+  if (changes.added.length + changes.removed.length > 0) onHostKeysChanged?.(changes, shown.remember)
 }

@@ -3,6 +3,7 @@
  * KeytoolError. What a server sends can end the connection, never the process: errors of any kind end in `#fail`.
  */
 import type { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isKeytoolError, KeytoolError, showForeign } from '@keytool/keygen'
 import ssh2 from 'ssh2'
 import { carryAgent, type OpeningEngine } from './agent-channel.js'
@@ -28,6 +29,9 @@ import { checkInsides, watchPayloads } from './insides.js'
 import { Exchanges, type HostProof } from './kex/exchanges.js'
 import { Login, type SignatureDone, type SignFor } from './login.js'
 import { explainNoMatch } from './no-match.js'
+import { isBeforeItsTurn } from './order.js'
+import { loadOpenssl } from './packets/openssl.js'
+import { takePackets } from './packets/take-over.js'
 import { measurePing } from './ping.js'
 import { replacePublicKeyAuth } from './public-key.js'
 import { RemoteListeners } from './remote.js'
@@ -39,8 +43,9 @@ type Client = InstanceType<typeof ssh2.Client>
 
 /** A dead connection is noticed after three unanswered questions. */
 const KEEPALIVE = { interval: 15_000, count: 3 }
-/** How long a polite goodbye may take. */
+/** How long a polite goodbye may take, and before it what the host has begun to say of its keys, in milliseconds. */
 const GOODBYE_TIME = 2_000
+const NEWS_TIME = 1_000
 
 export interface EngineOptions {
   /** For texts: `host:port`, ready to be shown. */
@@ -65,7 +70,8 @@ export interface EngineOptions {
  * @throws KeytoolError `unreachable`, `damaged`, `unsupported`, `secret-wrong`, `secret-needed`, `cancelled`, and
  * whatever the callbacks throw
  */
-export function openConnection(socket: Duplex, options: EngineOptions): Promise<Connection> {
+export async function openConnection(socket: Duplex, options: EngineOptions): Promise<Connection> {
+  await loadOpenssl()
   return new Engine(socket, options).opened
 }
 
@@ -93,7 +99,11 @@ class Engine implements Connection {
   constructor(socket: Duplex, options: EngineOptions) {
     this.#socket = socket
     this.#options = options
-    this.#channels = new Channels(socket, () => this.#failure)
+    this.#channels = new Channels(
+      socket,
+      () => this.#failure,
+      () => this.#beneath._protocol._kexinit !== undefined,
+    )
     this.#remote = new RemoteListeners({
       client: this.#client as unknown as ConstructorParameters<typeof RemoteListeners>[0]['client'],
       adopt: channel => this.#channels.adopt(channel),
@@ -165,6 +175,8 @@ class Engine implements Connection {
   }
 
   async close(): Promise<void> {
+    // A command may be done before the host has proved its new keys: they are waited for, for a moment.
+    await Promise.race([this.#news?.settled, this.closed, sleep(NEWS_TIME, undefined, { ref: false })])
     this.#closing = true
     this.#channels.cut(new KeytoolError('unreachable', 'the connection was closed'))
     try {
@@ -182,7 +194,11 @@ class Engine implements Connection {
     const client = this.#client
     client.on('error', error => this.#onError(error as EngineError))
     client.on('handshake', () => {
-      if (this.#phase !== 'hello' && this.#phase !== 'handshake') return
+      if (this.#phase !== 'hello' && this.#phase !== 'handshake') {
+        // In this turn what the engine kept back itself still goes out.
+        setImmediate(() => this.#channels.goOn())
+        return
+      }
       this.#phase = 'login'
       this.#clock.stop()
       // Auth packets may already be on their way; the login waits for this before it sends anything secret.
@@ -239,7 +255,12 @@ class Engine implements Connection {
     const { offer, onHostKeys } = this.#options
     const exchanges = new Exchanges(checkInsides(engine._protocol), offer.more, error => this.#fail(error))
     this.#exchanges = exchanges
-    watchPayloads(engine._protocol, payload => disguiseNews(exchanges.onPayload(payload)))
+    takePackets(engine._protocol, this.#socket)
+    watchPayloads(engine._protocol, payload => {
+      if (isBeforeItsTurn(payload[0], this.#phase, this.#login.hasAsked))
+        throw this.#breach('it goes on before its turn')
+      return disguiseNews(exchanges.onPayload(payload))
+    })
     if (onHostKeys) this.#news = new HostKeyNews(engine, onHostKeys, () => this.#failure)
     replacePublicKeyAuth(engine._protocol, () => this.#login.credential)
     mendHandlers(engine, {

@@ -50,6 +50,11 @@ export class HostKeyNews {
     this.#failure = failure
   }
 
+  /** Settles once all that was said so far is done with. */
+  get settled(): Promise<void> {
+    return this.#last
+  }
+
   /** Whatever comes of it is no reason to end the connection. */
   onRequest(name: string, data: unknown): void {
     if (name !== SHOWN || !Buffer.isBuffer(data) || ++this.#news > MAX_NEWS) return

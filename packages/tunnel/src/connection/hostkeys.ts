@@ -32,6 +32,8 @@ export interface HostPolicy {
   readonly strict?: StrictHostKeyChecking | undefined
   /** The name the host is looked up and noted under, whatever its port (ssh's HostKeyAlias). */
   readonly alias?: string | undefined
+  /** How long an RSA key has to be, in bits (ssh's RequiredRSASize). Less than 1024 is 1024, which is the default. */
+  readonly requiredRsaSize?: number | undefined
 }
 
 /** What was found out about the server's key. */
@@ -50,10 +52,12 @@ export function knownAs({ alias }: HostPolicy, host: string, port: number): { ho
 /**
  * Decides whether a server may be talked to: a known key yes, an unknown one if the user says so, every other one no.
  * @param blob the key it shows, or a certificate
- * @throws KeytoolError `host-key-unknown`, `host-key-changed`, `unsupported` or `damaged` for a key that can't be read
+ * @throws KeytoolError `host-key-unknown`, `host-key-changed`; `refused` for an RSA key that is too short, `unsupported` or
+ * `damaged` for one that can't be read
  */
 export async function verifyHost(policy: HostPolicy, host: string, port: number, blob: Buffer): Promise<HostVerdict> {
   const shown = PublicKey.fromBlob(blob)
+  checkSize(policy, host, port, shown.plain)
   const name = knownAs(policy, host, port)
   const found = await policy.knownHosts.lookup(name.host, name.port, shown.blob)
   if (found.state === 'known') return { remember: false, mayRotate: found.mayRotate }
@@ -67,6 +71,22 @@ export async function verifyHost(policy: HostPolicy, host: string, port: number,
     ...(found.certificateTrouble !== undefined && { certificateTrouble: found.certificateTrouble }),
   }
   return admit(policy, unknown)
+}
+
+function checkSize(policy: HostPolicy, host: string, port: number, key: PublicKey): void {
+  if (isLongEnough(key, policy.requiredRsaSize)) return
+  throw new KeytoolError('refused', `the host key of ${showHost(host, port)} is too short`, {
+    reason: `RSA with ${key.bits} bits; RequiredRSASize asks for more`,
+    hint: 'ask whoever runs the server for another key',
+  })
+}
+
+/** `SSH_RSA_MINIMUM_MODULUS_SIZE`: no setting goes below it. */
+const LEAST_RSA = 1024
+
+/** Whether a key is none of RSA's, or has at least so many bits. */
+export function isLongEnough({ algorithm, bits }: PublicKey, required: number = LEAST_RSA): boolean {
+  return algorithm.name !== 'ssh-rsa' || bits >= Math.max(required, LEAST_RSA)
 }
 
 async function admit({ strict = 'ask', confirmHost }: HostPolicy, unknown: UnknownHost): Promise<HostVerdict> {

@@ -33,6 +33,7 @@ export class Login {
   readonly #ends: LoginEnds
   #refusal: Refusal | undefined
   #method: Admission['method'] = 'none'
+  #hasAsked = false
   #credential: Credential | undefined
   #accepted: readonly string[] | undefined
 
@@ -43,6 +44,11 @@ export class Login {
   /** The method tried last: once logged in, the one that did it. */
   get method(): Admission['method'] {
     return this.#method
+  }
+
+  /** Whether anything was asked of the server: before that it has nothing to answer to. */
+  get hasAsked(): boolean {
+    return this.#hasAsked
   }
 
   /** What is offered at the moment. Throws `damaged` when that is no key: the server then answers what nobody asked. */
@@ -68,6 +74,7 @@ export class Login {
       () => proved().then(() => this.#choose(refusal)),
       attempt => {
         this.#method = attempt.method
+        this.#hasAsked = true
         this.#credential = attempt.method === 'publickey' ? attempt.credential : undefined
         next(this.#describe(attempt))
         if (attempt.method === 'password' && typeof attempt.password !== 'string') attempt.password.fill(0)

@@ -1,6 +1,6 @@
 import { KeytoolError, showForeign } from '@keytool/keygen'
-import { type AlgorithmClass, needsMac, type Offer, weakAmong } from './algorithms.js'
-import { agree, type Lists } from './kex/kexinit.js'
+import { type AlgorithmClass, needsMac, type Offer, usualAmong, weakAmong } from './algorithms.js'
+import { agree, type Lists, MARKERS } from './kex/kexinit.js'
 
 /** How much of a server's list is shown, in characters. */
 const MAX_LIST = 300
@@ -23,9 +23,6 @@ const rows: readonly Row[] = [
   { field: 'macS2c', ours: 'hmac', label: 'MACs', option: 'MACs' },
 ]
 
-/** Beside algorithms, this list has what a side understands of the protocol. */
-const MARKERS = /^(ext-info-[cs]|kex-strict-[cs]-v00@openssh\.com)$/
-
 /**
  * Says which algorithms the two sides do not share, and how the server's could be let in.
  * @param place `host:port`, ready to be shown
@@ -38,10 +35,13 @@ export function explainNoMatch(place: string, offer: Offer, server: Lists, cause
   const reason =
     first && `it offers ${first.label} by ${showList(server[first.field].filter(name => !MARKERS.test(name)))} only`
   const options = new Set(failed.map(row => letIn(row, server)))
+  // It has what is offered where no list leaves anything out.
+  const isOurs = failed.every(({ field, ours }) => usualAmong(ours, server[field]) !== undefined)
+  const why = isOurs ? 'lists in ssh_config leave out what it has' : "if this server can't be updated"
   // One that can't be let in makes the others useless.
   const hint =
     failed.length > 0 && !options.has(undefined)
-      ? `if this server can't be updated: keytool tunnel ${[...options].join(' ')}`
+      ? `${why}: keytool tunnel ${[...options].join(' ')}`
       : 'the server needs an update'
   return new KeytoolError('unsupported', `${place} and this program have no algorithm in common`, {
     ...(reason && { reason }),
@@ -55,8 +55,8 @@ function matches(field: keyof Lists, ours: AlgorithmClass, offer: Offer, server:
 }
 
 function allOf(ours: AlgorithmClass, offer: Offer): readonly string[] {
-  if (ours === 'kex') return [...offer.more.kex, ...offer.kex]
-  if (ours === 'serverHostKey') return [...offer.more.hostKey.map(({ name }) => name), ...offer.serverHostKey]
+  if (ours === 'kex') return offer.more.order.kex
+  if (ours === 'serverHostKey') return offer.more.order.hostKey
   return offer[ours]
 }
 
@@ -68,7 +68,7 @@ function isCompared(field: keyof Lists, offer: Offer, server: Lists): boolean {
 }
 
 function letIn({ field, ours, option }: Row, server: Lists): string | undefined {
-  const name = weakAmong(ours, server[field])
+  const name = usualAmong(ours, server[field]) ?? weakAmong(ours, server[field])
   return name === undefined ? undefined : `-o ${option}=+${name}`
 }
 

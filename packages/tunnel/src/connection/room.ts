@@ -6,11 +6,14 @@ const ROOM = 1 << 20
 /** ssh2 writes to its socket without looking whether it keeps up. This is the look. */
 export class Room {
   readonly #socket: Duplex
+  readonly #isStalled: () => boolean
   readonly #waiting: (() => void)[] = []
 
-  constructor(socket: Duplex) {
+  /** @param isStalled whether the engine keeps back what it is given, however much that is: {@link Room.wake} says when it does not any more */
+  constructor(socket: Duplex, isStalled: () => boolean = () => false) {
     this.#socket = socket
-    socket.on('drain', () => this.#wake()).on('close', () => this.#wake())
+    this.#isStalled = isStalled
+    socket.on('drain', () => this.wake()).on('close', () => this.wake())
   }
 
   /** Bytes that wait to be sent. */
@@ -25,10 +28,11 @@ export class Room {
   }
 
   get #hasRoom(): boolean {
-    return this.#socket.writableLength < ROOM || this.#socket.destroyed
+    return this.#socket.destroyed || (this.#socket.writableLength < ROOM && !this.#isStalled())
   }
 
-  #wake(): void {
+  /** Looks whether there is room now for those who wait. */
+  wake(): void {
     while (this.#hasRoom) {
       const write = this.#waiting.shift()
       if (!write) return

@@ -16,7 +16,9 @@ export function explainTrouble(error: EngineError, phase: Phase, place: string):
   const details = { reason, cause: error }
   if (error.level === 'client-socket')
     return new KeytoolError('unreachable', `the connection to ${place} broke`, details)
-  if (error.level === 'client-timeout') return new KeytoolError('unreachable', `${place} no longer answers`, details)
+  if (error.level === 'client-timeout') {
+    return new KeytoolError('unreachable', `${place} no longer answers`, { cause: error })
+  }
   if (typeof error.code === 'number') {
     // RFC 4253 section 11.1: the server ended it and says why. During the login that is an answer to what was offered.
     return new KeytoolError(
@@ -36,6 +38,9 @@ export function noSsh(place: string, cause?: unknown): KeytoolError {
   return new KeytoolError('damaged', `what answers at ${place} does not speak SSH`, { cause })
 }
 
+/** What the engine puts before the server's own words. */
+const OPENING = /^\(SSH\) Channel open failure: /
+
 /** What the reasons of CHANNEL_OPEN_FAILURE mean (RFC 4254 section 5.1); the others are lack of means. */
 const refusals: ReadonlyMap<unknown, { code: ErrorCode; text: string }> = new Map([
   [1, { code: 'refused', text: 'does not allow' }],
@@ -49,5 +54,8 @@ const notGranted = { code: 'refused', text: 'does not give' } as const
 export function explainRefusal(error: Error & { reason?: unknown }, what: string): KeytoolError {
   const { code, text } =
     error.reason === undefined ? notGranted : (refusals.get(error.reason) ?? { code: 'failed', text: 'does not open' })
-  return new KeytoolError(code, `the server ${text} ${what}`, { reason: showForeign(error.message), cause: error })
+  return new KeytoolError(code, `the server ${text} ${what}`, {
+    reason: showForeign(error.message.replace(OPENING, '')),
+    cause: error,
+  })
 }

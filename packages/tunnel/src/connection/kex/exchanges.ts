@@ -8,7 +8,7 @@
 import { KeytoolError, PublicKey, Reader, Writer } from '@keytool/keygen'
 import type { Protocol, RawExchange } from '../insides.js'
 import { type Hybrid, makeHybrid } from './hybrid.js'
-import { agree, KEXINIT, type Lists, readKexInit, replaceLists } from './kexinit.js'
+import { agree, KEXINIT, type Lists, MARKERS, readKexInit, replaceLists } from './kexinit.js'
 import { loadMlKem, type MakeMlKemPair, mlKemIfLoaded } from './mlkem.js'
 
 /** SSH_MSG_KEX_ECDH_REPLY and its like (RFC 5656 section 4). */
@@ -17,10 +17,12 @@ const REPLY = 31
 /** Exchanges that only we have, and the engine's whose hash and messages are the same. */
 const exchanges: ReadonlyMap<string, string> = new Map([['mlkem768x25519-sha256', 'curve25519-sha256']])
 
-/** What the engine does not know, to be offered before what it knows. */
+/** What the engine does not know, and its place among what it knows. */
 export interface MoreOffers {
   readonly kex: readonly string[]
   readonly hostKey: readonly HostCertificateAlgorithm[]
+  /** All that is offered, with what the engine knows, best first. */
+  readonly order: { readonly kex: readonly string[]; readonly hostKey: readonly string[] }
 }
 
 /** A way in which a host proves itself with a certificate, and the one in which its key does alone. */
@@ -48,6 +50,8 @@ interface Agreed {
 export class Exchanges {
   readonly #protocol: Protocol
   readonly #more: MoreOffers
+  /** What is sent. */
+  readonly #ours: { readonly kex: readonly string[]; readonly hostKey: readonly string[] }
   readonly #fail: (error: unknown) => void
   #exchange: RawExchange | undefined
   #agreed: Agreed | undefined
@@ -64,7 +68,18 @@ export class Exchanges {
     this.#more = more
     this.#fail = fail
     const { _offer: offer } = protocol
-    protocol._offer = new offer.constructor(extend(offer.lists, more))
+    protocol._offer = new offer.constructor(inOrder(offer.lists, more))
+    const { kex, serverHostKey } = protocol._offer.lists
+    this.#ours = { kex: kex.array, hostKey: serverHostKey.array }
+    // What stands for ours is to be found there, and is not sent: that is made of other bytes.
+    const stand = (names: readonly string[], others: Iterable<string>) => [...new Set([...names, ...others])]
+    Object.assign(kex, { array: stand(kex.array, exchanges.values()) })
+    Object.assign(serverHostKey, {
+      array: stand(
+        serverHostKey.array,
+        more.hostKey.map(({ plain }) => plain),
+      ),
+    })
     Object.defineProperty(protocol, '_kex', {
       get: () => this.#exchange,
       set: (exchange: RawExchange) => {
@@ -77,11 +92,6 @@ export class Exchanges {
   /** What the server offered last; absent before it said. */
   get serverOffer(): Lists | undefined {
     return this.#offered
-  }
-
-  /** What we offer. */
-  get ourOffer(): Protocol['_offer']['lists'] {
-    return this.#protocol._offer.lists
   }
 
   /**
@@ -113,16 +123,15 @@ export class Exchanges {
     const theirs = readKexInit(payload)
     this.#offered = theirs
     this.#certificate = undefined
-    const { kex, serverHostKey } = this.ourOffer
-    const agreedKex = agree(kex.array, theirs.kex)
-    const hostKey = agree(serverHostKey.array, theirs.hostKey)
+    const { kex, serverHostKey } = this.#protocol._offer.lists
+    const agreedKex = agree(this.#ours.kex, theirs.kex)
+    const hostKey = agree(this.#ours.hostKey, theirs.hostKey)
     const certificate = this.#more.hostKey.find(({ name }) => name === hostKey)
     this.#agreed = agreedKex === undefined ? undefined : { kexInit: payload, kex: agreedKex, certificate }
-    const known = agreedKex === undefined ? undefined : exchanges.get(agreedKex)
+    const known = agreedKex === undefined ? undefined : (exchanges.get(agreedKex) ?? agreedKex)
     return replaceLists(payload, {
-      // In the same place: what stands first is a server's guess.
-      ...(known !== undefined && { kex: theirs.kex.map(name => (name === agreedKex ? known : name)) }),
-      ...(certificate && { hostKey: [certificate.plain] }),
+      kex: showOnly(agreedKex, known, theirs.kex, kex.array),
+      hostKey: showOnly(hostKey, certificate?.plain ?? hostKey, theirs.hostKey, serverHostKey.array),
     })
   }
 
@@ -199,7 +208,27 @@ function usedUp(): never {
   throw new KeytoolError('damaged', 'the server answers a key exchange that is done')
 }
 
-function extend(lists: Protocol['_offer']['lists'], more: MoreOffers): object {
+/** What the engine must not agree on by itself. No algorithm has such a name. */
+const HIDDEN = '-'
+
+/**
+ * The server's list with nothing in it that the engine could agree on but what was agreed on, under the name that it is known
+ * by there. Each in its place: what stands first is a server's guess.
+ */
+function showOnly(
+  agreed: string | undefined,
+  known: string | undefined,
+  theirs: readonly string[],
+  engine: readonly string[],
+): string[] {
+  return theirs.map(name => {
+    if (name === agreed && known !== undefined) return known
+    return engine.includes(name) ? HIDDEN : name
+  })
+}
+
+/** Besides algorithms, the list of key exchanges has what a side understands of the protocol: that stays, at its end. */
+function inOrder(lists: Protocol['_offer']['lists'], { order }: MoreOffers): object {
   const direction = ({ cipher, mac, compress, lang }: Protocol['_offer']['lists']['cs']) => ({
     cipher: cipher.array,
     mac: mac.array,
@@ -207,8 +236,8 @@ function extend(lists: Protocol['_offer']['lists'], more: MoreOffers): object {
     lang: lang.array,
   })
   return {
-    kex: [...more.kex, ...lists.kex.array],
-    serverHostKey: [...more.hostKey.map(({ name }) => name), ...lists.serverHostKey.array],
+    kex: [...order.kex, ...lists.kex.array.filter(name => MARKERS.test(name))],
+    serverHostKey: [...order.hostKey],
     cs: direction(lists.cs),
     sc: direction(lists.sc),
   }

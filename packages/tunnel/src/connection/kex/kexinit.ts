@@ -20,6 +20,9 @@ const fields = [
   'languagesS2c',
 ] as const
 
+/** Beside algorithms, the list of key exchanges has what a side understands of the protocol. */
+export const MARKERS: RegExp = /^(ext-info-[cs]|kex-strict-[cs]-v00@openssh\.com)$/
+
 export type Lists = Readonly<Record<(typeof fields)[number], readonly string[]>>
 
 /** What somebody offers in SSH_MSG_KEXINIT. Throws `damaged`. */
