@@ -28,7 +28,8 @@ export function triesLeft(left: number): string {
 }
 
 /** Whether somebody can be asked, on this terminal or through whoever started us. */
-export function hasTerminal({ stdin, asker }: Context): boolean {
+export function hasTerminal({ stdin, asker, asksNobody = false }: Context): boolean {
+  if (asksNobody) return false
   return asker !== undefined || (stdin.isTTY === true && process.stderr.isTTY === true)
 }
 
@@ -49,7 +50,7 @@ export async function askSecret(prompt: string, hint: string, context: Context, 
   if (askpass) return runAskpass(askpass, `${safe}: `, context)
   if (!hasTerminal(context)) {
     throw new KeytoolError('secret-needed', `the ${safe} is needed`, {
-      reason: 'there is no terminal to ask on, and no SSH_ASKPASS',
+      reason: context.asksNobody ? 'BatchMode has nobody asked' : 'there is no terminal to ask on, and no SSH_ASKPASS',
       hint,
     })
   }
@@ -160,7 +161,7 @@ const endings = ['pause', 'end', 'close'] as const
 /** OpenSSH's rule (ssh(1), SSH_ASKPASS_REQUIRE), save that no X display is asked for: askpass programs are not all X's. */
 function askpassProgram(context: Context): string | undefined {
   const { SSH_ASKPASS: program, SSH_ASKPASS_REQUIRE: require } = context.env
-  if (!program || require === 'never') return undefined
+  if (!program || require === 'never' || context.asksNobody) return undefined
   if (require === 'force' || require === 'prefer') return program
   return hasTerminal(context) ? undefined : program
 }

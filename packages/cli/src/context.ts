@@ -15,6 +15,8 @@ export interface Context {
   readonly asker?: Asker | undefined
   /** Ends the question that stands: nobody needs the answer any more. */
   readonly leaving?: AbortSignal | undefined
+  /** Nobody is to be asked, whoever is there (ssh_config's BatchMode). */
+  readonly asksNobody?: boolean
   /** The program itself, for those who start it again in the background. */
   readonly program: string
 }
@@ -23,6 +25,11 @@ export interface Context {
 export function leavingWith(context: Context, signal: AbortSignal): Context {
   const leaving = context.leaving ? AbortSignal.any([context.leaving, signal]) : signal
   return Object.create(context, { leaving: { value: leaving, enumerable: true } }) as Context
+}
+
+/** The same context for work in which nobody is asked. */
+export function askingNobody(context: Context): Context {
+  return Object.create(context, { asksNobody: { value: true, enumerable: true } }) as Context
 }
 
 /** A command's one entry. Returns the exit status; throws KeytoolError. */

@@ -1,9 +1,19 @@
 import { type AgentClient, openAgentStream } from '@keytool/agent'
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
-import { type Connection, type ConnectOptions, connect, type HostProof, weakAlgorithmsIn } from '@keytool/tunnel'
+import {
+  type AuthMethod,
+  authMethodsIn,
+  type Connection,
+  type ConnectOptions,
+  connect,
+  type HostProof,
+  weakAlgorithmsIn,
+} from '@keytool/tunnel'
 import { openAgentIfThere } from './agent-link.js'
 import { canAskSecret } from './ask.js'
-import { type Context, leavingWith } from './context.js'
+import { bindAgent } from './bind-agent.js'
+import { askingNobody, type Context, leavingWith } from './context.js'
+import { isLocked } from './held-keys.js'
 import { followHostKeys, policyFor } from './hosts-of.js'
 import type { LogInOptions } from './log-in.js'
 import { passwordSource } from './password.js'
@@ -20,44 +30,55 @@ export async function logInAt(
   way: Way,
   options: LogInOptions,
   signal: AbortSignal | undefined,
-  context: Context,
+  caller: Context,
 ): Promise<Connection> {
   const { settings, session } = destination
+  const context = heedBatchMode(destination, caller)
   const asked = withAgentOf(destination, context)
-  const agent = asked && (await openAgentIfThere(asked))
+  let agent = asked && (await openAgentIfThere(asked))
   // A server that has lost its patience ends the question that it had us ask, too.
   const over = new AbortController()
   const asking = leavingWith(context, over.signal)
   let offered = 0
+  let keepsBack: string | undefined
   let proof: HostProof | undefined
   const forwarded = forwardedAgent(destination, options, agent)
-  const isAllowed = settings.passwordAuthentication !== false || settings.kbdInteractiveAuthentication !== false
+  const { methods, tries, ...common } = connectOptions(destination, options, asking)
+  const isAllowed = tries !== 0 && methods.some(method => method !== 'publickey')
   // Without anybody to ask, a key that is refused is the whole story: it can't heal by waiting for an answer.
   const mayAsk = isAllowed && (options.passwordFile !== undefined || canAskSecret(context))
-  const why = () => whyPassword(agent !== undefined, offered, context)
+  const why = () => keepsBack ?? whyPassword(agent !== undefined, offered, context)
   try {
     return await connect({
-      ...connectOptions(destination, options, asking),
+      ...common,
+      ...{ methods, ...(tries !== undefined && { tries }) },
       dial: way.dial,
       ...(signal && { signal }),
       onBinding: async found => {
         proof = found
-        // One that does not know sessions signs all the same; one that says no to this says no to the signature, too.
-        await agent?.bind({ ...found, forwarding: false }).catch(() => {})
+        if (!agent || (await bindAgent(agent, found))) return
+        context.say.note(`the agent at ${context.say.path(agent.path)} does not answer: its keys are left out`)
+        agent.close()
+        agent = undefined
       },
       ...(forwarded !== undefined && {
-        openAgent: () => openAgentStream(forwarded, proof && { ...proof, forwarding: true }),
+        openAgent: async () => {
+          // Without it the agent would not know whom it signs for.
+          if (!proof) throw new KeytoolError('refused', 'the host has not proved its key: no agent is forwarded to it')
+          return openAgentStream(forwarded, { ...proof, forwarding: true })
+        },
       }),
       signers: async () => {
-        if (settings.pubkeyAuthentication === false) return []
         const signers = await signersFor(options.identity ?? session?.key, settings, agent, options, context)
         offered = signers.length
+        if (offered === 0 && agent) keepsBack = await whyNoKeys(agent, context)
         return signers
       },
       askPassword: mayAsk ? passwordSource(options.passwordFile, asking, why) : undefined,
     })
   } catch (error) {
-    throw mayAsk || offered > 0 ? error : explainNothingOffered(error, destination, why())
+    if (mayAsk || offered > 0 || !isAllowed) throw error
+    throw explainNothingOffered(error, destination, `${why()}; ${whyNobody(context)}`)
   } finally {
     over.abort()
     agent?.close()
@@ -69,17 +90,25 @@ export function connectOptions(
   destination: Destination,
   options: { readonly hostKey?: string; readonly dryRun?: boolean; readonly verbose?: boolean },
   context: Context,
-): Omit<ConnectOptions, 'signers' | 'askPassword'> {
+): Omit<ConnectOptions, 'signers' | 'askPassword'> & { readonly methods: readonly AuthMethod[] } {
   const { host, port, user, settings, session } = destination
-  const { serverAliveInterval, serverAliveCountMax = 3 } = settings
-  const hosts = policyFor(destination, options, context)
+  const { serverAliveInterval, serverAliveCountMax = 3, numberOfPasswordPrompts: tries } = settings
+  const hosts = policyFor(destination, options, heedBatchMode(destination, context))
   return {
     ...{ host, port, user, hosts },
+    methods: authMethodsIn(settings),
+    ...(tries !== undefined && { tries }),
+    algorithms: settings,
     weak: [...new Set([...(session?.weak ?? []), ...weakAlgorithmsIn(settings)])],
     keepalive: { interval: (serverAliveInterval || ALIVE_INTERVAL) * 1000, count: serverAliveCountMax },
     onUnsaved: error => context.say.note(`${error.message}: ${error.reason ?? ''}`),
     ...followHostKeys(destination, options.verbose === true, context),
   }
+}
+
+/** The context in which nobody is asked, where ssh_config says so for this host. */
+export function heedBatchMode({ settings }: Destination, context: Context): Context {
+  return settings.batchMode ? askingNobody(context) : context
 }
 
 /** The context in which the agent is the one that IdentityAgent names; `undefined` when it forbids any. */
@@ -89,6 +118,15 @@ function withAgentOf({ settings }: Destination, context: Context): Context | und
   if (identityAgent === 'none') return undefined
   const env = { ...context.env, SSH_AUTH_SOCK: identityAgent.path }
   return Object.create(context, { env: { value: env, enumerable: true } }) as Context
+}
+
+/** Why an agent that answers gives no key, where it has any. */
+async function whyNoKeys(agent: AgentClient, { name }: Context): Promise<string | undefined> {
+  if (await isLocked(agent).catch(() => undefined)) return `the agent is locked: ${name} unlock`
+  const held = await agent.list().catch(() => [])
+  return held.length > 0
+    ? `ssh_config leaves out ${held.length === 1 ? 'the key' : 'all keys'} that the agent holds`
+    : undefined
 }
 
 /** Path of the agent that goes along, if one does. */
@@ -106,10 +144,14 @@ function forwardedAgent(
 function explainNothingOffered(error: unknown, { user, host }: Destination, reason: string): unknown {
   if (!isKeytoolError(error) || error.code !== 'secret-needed') return error
   return new KeytoolError('secret-needed', `there is nothing to log in with as ${user}@${host}`, {
-    reason: `${reason}; there is no terminal to ask for a password on`,
+    reason,
     hint: 'load a key, name one with -i, or pass the password with --password-file FILE (-: standard input)',
     cause: error,
   })
+}
+
+function whyNobody({ asksNobody }: Context): string {
+  return asksNobody ? 'BatchMode has nobody asked for a password' : 'there is no terminal to ask for a password on'
 }
 
 /** Why it comes to a password at all: after a restart the answer is mostly that no agent runs. */

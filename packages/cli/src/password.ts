@@ -6,16 +6,13 @@ import type { Context } from './context.js'
 /** All that looks like the quotes that a server's words stand in: they can't be closed from inside. */
 const QUOTES = /[\p{Pi}\p{Pf}"″＂〃„‟]/gu
 
-/** How often the tunnel's room asks for a password. */
-const PASSWORD_TRIES = 3
-
 /**
  * Gives the account's password: from a file, through SSH_ASKPASS, on the terminal.
  * @param why says why it comes to a password, before the first question
  */
 export function passwordSource(file: string | undefined, context: Context, why?: () => string): AskPassword {
   let given = false
-  return async ({ user, host, text, kind, echo, attempt }) => {
+  return async ({ user, host, text, kind, echo, attempt, left }) => {
     if (file !== undefined) {
       // Once: the same wrong password again would only count against the account, and what else is asked is no password.
       if (given)
@@ -24,7 +21,7 @@ export function passwordSource(file: string | undefined, context: Context, why?:
       return readSecretFile(file, 'password', context)
     }
     if (attempt === 1 && why) context.say.note(why())
-    if (attempt > 1) context.say.prompt(`that was refused; ${triesLeft(PASSWORD_TRIES - attempt + 1)}`)
+    if (attempt > 1) context.say.prompt(`that was refused; ${triesLeft(left)}`)
     const isPassword = kind === 'password' || /^password:?$/i.test(text)
     // What the server asks stands behind our own words and in quotes, so that it can't pass for a question of ours.
     const prompt = isPassword ? `password for ${user}@${host}` : `${user}@${host} asks "${text.replace(QUOTES, "'")}"`

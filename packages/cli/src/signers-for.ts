@@ -1,10 +1,13 @@
 import type { AgentClient } from '@keytool/agent'
 import { KeytoolError, type PublicKey, type Signer } from '@keytool/keygen'
-import type { HostSettings } from '@keytool/tunnel'
+import { type HostSettings, isLongEnough } from '@keytool/tunnel'
 import { certificateBeside } from './certificate-beside.js'
 import type { Context } from './context.js'
 import { isThere, publicHalf, type Unlocking } from './files.js'
 import { allSigners, fileSigner, signerFor } from './signers.js'
+
+/** What ssh_config says of keys. */
+type SignerSettings = Pick<HostSettings, 'identityFiles' | 'identitiesOnly' | 'requiredRsaSize'>
 
 /**
  * What to log in with at one host: the key that was chosen and no other; else the keys that ssh_config names for it, first
@@ -13,7 +16,20 @@ import { allSigners, fileSigner, signerFor } from './signers.js'
  */
 export async function signersFor(
   chosen: string | undefined,
-  { identityFiles, identitiesOnly = false }: Pick<HostSettings, 'identityFiles' | 'identitiesOnly'>,
+  settings: SignerSettings,
+  agent: AgentClient | undefined,
+  unlocking: Unlocking,
+  context: Context,
+): Promise<Signer[]> {
+  const all = await allFor(chosen, settings, agent, unlocking, context)
+  const long = all.filter(({ publicKey }) => isLongEnough(publicKey, settings.requiredRsaSize))
+  if (long.length < all.length) context.say.note('RSA keys that are shorter than RequiredRSASize are left out')
+  return long
+}
+
+async function allFor(
+  chosen: string | undefined,
+  { identityFiles, identitiesOnly = false }: SignerSettings,
   agent: AgentClient | undefined,
   unlocking: Unlocking,
   context: Context,

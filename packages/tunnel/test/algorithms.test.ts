@@ -1,4 +1,5 @@
-import { checkWeak, makeOffer, type Offer } from '../src/connection/algorithms.js'
+import type { AlgorithmLists } from '../src/connection/algorithm-lists.js'
+import { caSchemesIn, checkWeak, makeOffer, type Offer } from '../src/connection/algorithms.js'
 import { type Lists, readKexInit, replaceLists } from '../src/connection/kex/kexinit.js'
 import { explainNoMatch } from '../src/connection/no-match.js'
 import { kexInit } from './kex-server.js'
@@ -42,6 +43,75 @@ test('a host that is known by RSA only is asked for that first, the weak way las
   expect(serverHostKey.slice(0, 4)).toEqual(['rsa-sha2-512', 'rsa-sha2-256', 'ssh-rsa', 'ssh-ed25519'])
 })
 
+describe('what ssh_config lists', () => {
+  const usual = offer()
+  const sha1 = 'hmac-sha1'
+
+  test.each<[string, AlgorithmLists, keyof Offer, readonly string[]]>([
+    ['these alone', { ciphers: 'aes256-ctr,aes128-ctr' }, 'cipher', ['aes256-ctr', 'aes128-ctr']],
+    ['what is known of these', { ciphers: 'x,aes256-ctr' }, 'cipher', ['aes256-ctr']],
+    ['a pattern, never for what is weak', { ciphers: 'aes128-*' }, 'cipher', ['aes128-gcm@openssh.com', 'aes128-ctr']],
+    ['without some', { macs: '-*-etm@*' }, 'hmac', ['hmac-sha2-256', 'hmac-sha2-512']],
+    ['some first', { ciphers: '^aes256-ctr' }, 'cipher', ['aes256-ctr', ...usual.cipher.slice(0, -1)]],
+    ['more', { macs: '+hmac-sha2-256,hmac-md5' }, 'hmac', usual.hmac],
+    ['only what is ours', { kexAlgorithms: 'mlkem768x25519-sha256' }, 'kex', []],
+    ['one kind of host key', { hostKeyAlgorithms: 'rsa-sha2-512' }, 'serverHostKey', ['rsa-sha2-512']],
+  ])('%s', (_what, lists, field, expected) => {
+    expect(makeOffer({ knownTypes: [], lists })[field]).toEqual(expected)
+  })
+
+  test('is the order of all that is sent, ours among it', () => {
+    const lists = { kexAlgorithms: 'curve25519-sha256,mlkem768x25519-sha256' }
+    const { more, kex } = makeOffer({ knownTypes: [], lists })
+    expect([more.order.kex, more.kex, kex]).toEqual([
+      ['curve25519-sha256', 'mlkem768x25519-sha256'],
+      ['mlkem768x25519-sha256'],
+      ['curve25519-sha256'],
+    ])
+    expect(usual.more.order).toEqual({ kex: [...usual.more.kex, ...usual.kex], hostKey: usual.serverHostKey })
+  })
+
+  test('what a session lets in stays, and is last wherever it is named', () => {
+    const lists = { macs: `${sha1},hmac-sha2-256` }
+    expect(makeOffer({ knownTypes: [], lists, weak: [sha1] }).hmac).toEqual(['hmac-sha2-256', sha1])
+    expect(makeOffer({ knownTypes: [], lists: { macs: sha1 }, weak: [sha1] }).hmac).toEqual([sha1])
+    expect(makeOffer({ knownTypes: [], lists: { macs: 'hmac-sha2-512' }, weak: [sha1] }).hmac).toEqual([
+      'hmac-sha2-512',
+      sha1,
+    ])
+  })
+
+  test('host keys: an order of its own counts more than what is known, but + and - keep that', () => {
+    const order = (hostKeyAlgorithms: string) =>
+      makeOffer({ knownTypes: ['ssh-rsa'], lists: { hostKeyAlgorithms } }).serverHostKey.slice(0, 2)
+    expect(order('ssh-ed25519,rsa-sha2-512')).toEqual(['ssh-ed25519', 'rsa-sha2-512'])
+    expect(order('^ecdsa-sha2-nistp384')).toEqual(['ecdsa-sha2-nistp384', 'ssh-ed25519'])
+    expect(order('-rsa-sha2-512')).toEqual(['rsa-sha2-256', 'ssh-ed25519'])
+    const certificate = 'ssh-ed25519-cert-v01@openssh.com'
+    const { more, serverHostKey } = makeOffer({ knownTypes: [], lists: { hostKeyAlgorithms: certificate } })
+    expect([more.order.hostKey, serverHostKey]).toEqual([[certificate], []])
+    expect(
+      makeOffer({ knownTypes: [], hasAuthority: true, lists: { hostKeyAlgorithms: 'ssh-ed25519' } }).more.hostKey,
+    ).toEqual([])
+  })
+
+  test.each<[AlgorithmLists]>([
+    [{ ciphers: 'aes1' }],
+    [{ macs: '-*' }],
+    [{ kexAlgorithms: 'sntrup761x25519-sha512' }],
+    [{ hostKeyAlgorithms: 'ssh-dss' }],
+    [{ macs: sha1 }],
+  ])('%j leaves nothing: no connection', lists => {
+    expect(() => makeOffer({ knownTypes: [], lists })).toThrow(expect.objectContaining({ code: 'unsupported' }))
+  })
+
+  test('an authority’s signature: never SHA-1', () => {
+    expect(caSchemesIn(undefined)).toBeUndefined()
+    expect(caSchemesIn('ssh-rsa,rsa-sha2-512')).toEqual(['rsa-sha2-512'])
+    expect(() => caSchemesIn('ssh-rsa')).toThrow(expect.objectContaining({ code: 'unsupported' }))
+  })
+})
+
 test('certificates are asked for where an authority may speak', () => {
   expect(offer().more.hostKey).toEqual([])
   const { more } = makeOffer({ knownTypes: [], hasAuthority: true })
@@ -83,6 +153,13 @@ describe('without a common algorithm', () => {
   test('a MAC is not missed beside a cipher that needs none', () => {
     const lists = { ...all('aes128-gcm@openssh.com'), macC2s: ['hmac-md5'], macS2c: ['hmac-md5'], hostKey: ['ssh-rsa'] }
     expect(explain(lists).hint).toBe("if this server can't be updated: keytool tunnel -o HostKeyAlgorithms=+ssh-rsa")
+  })
+
+  test('what a list of ours left out is named as that', () => {
+    const lists = { ciphers: 'aes256-ctr' }
+    const { reason, hint } = explainNoMatch('x:22', makeOffer({ knownTypes: [], lists }), server(), undefined)
+    expect(reason).toBe('it offers ciphers by aes128-ctr only')
+    expect(hint).toBe('lists in ssh_config leave out what it has: keytool tunnel -o Ciphers=+aes128-ctr')
   })
 
   test('what can’t be let in is not half let in', () => {

@@ -13,6 +13,7 @@ import {
 import { appendToOwn } from './append.js'
 import { type Entry, matching, type Place, readEntries } from './entries.js'
 import { withLines } from './lines.js'
+import { findRevokedIn } from './revoked.js'
 import { inTurn } from './turn.js'
 import { authoritiesIn, judge, keysIn, type Lookup } from './verdict.js'
 
@@ -29,6 +30,10 @@ export interface KnownHostsOptions {
   readonly hash?: boolean
   /** Nothing is ever written, and nothing that is confirmed is noted: for a dry run. */
   readonly readOnly?: boolean
+  /** Files of keys that no host may show (ssh's RevokedHostKeys). Each has to be there. */
+  readonly revokedFiles?: readonly string[]
+  /** What an authority's signature may be made with (ssh's CASignatureAlgorithms). Default: all but SHA-1. */
+  readonly caSchemes?: readonly string[] | undefined
   /** In milliseconds from 1970, for the validity of certificates. */
   readonly now?: () => number
 }
@@ -54,6 +59,8 @@ export class KnownHosts {
   readonly #home: string
   readonly #systemFiles: readonly string[]
   readonly #hash: boolean | undefined
+  readonly #revokedFiles: readonly string[]
+  readonly #caSchemes: readonly string[] | undefined
   readonly #now: () => number
 
   constructor(options: KnownHostsOptions) {
@@ -64,6 +71,8 @@ export class KnownHosts {
     this.#systemFiles = options.systemFiles ?? ['/etc/ssh/ssh_known_hosts', '/etc/ssh/ssh_known_hosts2']
     this.#hash = options.hash
     this.isReadOnly = options.readOnly ?? false
+    this.#revokedFiles = options.revokedFiles ?? []
+    this.#caSchemes = options.caSchemes
     this.#now = options.now ?? Date.now
   }
 
@@ -71,10 +80,14 @@ export class KnownHosts {
    * What the files say about this key, or certificate, for this host. A host that is known by other keys only has changed,
    * even when those are of another type: what can't be compared is not trusted.
    * @throws KeytoolError `damaged` or `failed` for a file that can't be read: it might hold the answer; `damaged`,
-   * `unsupported` for a certificate that is none
+   * `unsupported` for a certificate that is none;
+   * of files of revoked keys as {@link findRevokedIn}
    */
   async lookup(host: string, port: number, blob: Buffer): Promise<Lookup> {
-    return judge(await this.entries(), host, port, blob, BigInt(Math.floor(this.#now() / 1000)))
+    const revoked = await findRevokedIn(this.#revokedFiles, blob, path => this.shorten(path))
+    if (revoked) return { state: 'revoked', place: revoked.place, fingerprint: fingerprint(revoked) }
+    const rules = { now: BigInt(Math.floor(this.#now() / 1000)), schemes: this.#caSchemes }
+    return judge(await this.entries(), host, port, blob, rules)
   }
 
   /** Key types the host is known by, so that it can be asked for those first. */

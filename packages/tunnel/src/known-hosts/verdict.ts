@@ -43,6 +43,14 @@ export type Lookup =
     }
   | { readonly state: 'revoked'; readonly place: Place; readonly fingerprint: string }
 
+/** What else certificates are held against. */
+export interface Rules {
+  /** In seconds from 1970. */
+  readonly now: bigint
+  /** What an authority may sign with, as `rsa-sha2-512` (ssh's CASignatureAlgorithms). Default: all but SHA-1. */
+  readonly schemes?: readonly string[] | undefined
+}
+
 /** What a server shows: a key, or a certificate with one in it. */
 interface Shown {
   /** The key without its certificate. */
@@ -54,7 +62,6 @@ interface Shown {
  * What these lines say, as OpenSSH does it (check_host_key in sshconnect.c): a certificate by its authority, else by the key
  * in it. A line without a port is good for every port where none has it, but nothing is noted by it. Stricter than there: a
  * key that is revoked under the name without the port is revoked.
- * @param now in seconds from 1970
  * @throws KeytoolError `damaged`, `unsupported` for a certificate that can't be read or is not signed by its authority
  */
 export async function judge(
@@ -62,7 +69,7 @@ export async function judge(
   host: string,
   port: number,
   blob: Buffer,
-  now: bigint,
+  { now, schemes }: Rules,
 ): Promise<Lookup> {
   const named = matching(entries, nameOfHost(host, port))
   const bare = port === 22 ? [] : matching(entries, nameOfHost(host, 22))
@@ -71,7 +78,7 @@ export async function judge(
   if (revoked) return { state: 'revoked', place: revoked.place, fingerprint: fingerprint(revoked) }
 
   const voucher = findAuthority(named, bare, shown)
-  const trouble = voucher && shown.certified && (await findTrouble(shown.certified, host, now))
+  const trouble = voucher && shown.certified && (await findTrouble(shown.certified, host, { now, schemes }))
   if (voucher && trouble === undefined) {
     return { state: 'known', place: voucher.place, byAuthority: true, mayRotate: false }
   }
@@ -112,9 +119,19 @@ function readShown(blob: Buffer): Shown {
 }
 
 /** A key is revoked by itself, or with the authority that certifies it. */
-function findRevoked(about: readonly Entry[], { plain, certified }: Shown): Entry | undefined {
+function findRevoked(about: readonly Entry[], shown: Shown): Entry | undefined {
+  return about.find(entry => entry.marker === 'revoked' && isRevokedBy(shown, entry.blob))
+}
+
+function isRevokedBy({ plain, certified }: Shown, revoked: Buffer): boolean {
   const blobs = certified ? [plain, certified.certificate.authority.blob] : [plain]
-  return about.find(entry => entry.marker === 'revoked' && blobs.some(blob => blob.equals(plainOf(entry.blob))))
+  return blobs.some(blob => blob.equals(plainOf(revoked)))
+}
+
+/** Whether one of these is what the server shows, or the authority that certifies that. */
+export function findShown<T extends { readonly blob: Buffer }>(blob: Buffer, revoked: readonly T[]): T | undefined {
+  const shown = readShown(blob)
+  return revoked.find(each => isRevokedBy(shown, each.blob))
 }
 
 /** Who revokes a certificate means the key in it. */
@@ -136,11 +153,14 @@ function findAuthority(named: readonly Entry[], bare: readonly Entry[], { certif
 async function findTrouble(
   { key, certificate }: NonNullable<Shown['certified']>,
   host: string,
-  now: bigint,
+  { now, schemes }: Rules,
 ): Promise<string | undefined> {
   // ssh compares the name in small letters with the principals as they are.
   const trouble = findHostTrouble(certificate, host.toLowerCase(), now)
-  if (trouble !== undefined || (await verifyCertificate(key))) return trouble
+  if (trouble !== undefined) return trouble
+  const { scheme } = certificate.signature
+  if (schemes && !schemes.includes(scheme)) return `CASignatureAlgorithms leaves out what it is signed with: ${scheme}`
+  if (await verifyCertificate(key)) return undefined
   throw new KeytoolError('damaged', 'the certificate the server shows is not signed by the authority it names')
 }
 

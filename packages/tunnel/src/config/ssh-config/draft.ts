@@ -1,5 +1,5 @@
 import type { ForwardSpec } from '../../forwards/spec.js'
-import type { Said } from './place.js'
+import type { Place, Said } from './place.js'
 import type { HostQuery, IgnoredSetting, PlainSettings } from './settings.js'
 
 /** One host of ProxyJump, before its tokens are put in. */
@@ -27,7 +27,7 @@ export type TextName =
   | 'ignoreUnknown'
 
 /** Files of which the first line that names any wins, and those that every line adds to. */
-export type FirstList = 'userKnownHosts' | 'globalKnownHosts'
+export type FirstList = 'userKnownHosts' | 'globalKnownHosts' | 'revokedHostKeys'
 export type GrowingList = 'identityFiles' | 'certificateFiles'
 
 /** A forward whose paths may have tokens in them. */
@@ -48,6 +48,8 @@ export interface Draft {
   clearAllForwardings: boolean | undefined
   forwardAgent: boolean | undefined
   readonly ignored: IgnoredSetting[]
+  /** The first word on each thing that is not done here and can't be left out: whether it asks for that. */
+  readonly needed: Map<string, { readonly place: Place; readonly isAsked: boolean }>
 }
 
 /** What the command line says stands before all files. */
@@ -63,6 +65,7 @@ export function startDraft({ user, port }: HostQuery): Draft {
     clearAllForwardings: undefined,
     forwardAgent: undefined,
     ignored: [],
+    needed: new Map(),
   }
 }
 

@@ -4,7 +4,7 @@ import type { Draft, FirstList, GrowingList, TextName } from './draft.js'
 import { finishForward } from './forwards.js'
 import { formatHop, isHarmlessHop } from './jump.js'
 import { failAt, type Said } from './place.js'
-import type { AgentPlace, HostQuery, HostSettings } from './settings.js'
+import type { AgentPlace, HostQuery, HostSettings, IgnoredSetting } from './settings.js'
 import { type Expansion, expand, expandTilde, type Naming, proxyTokens, type Tokens, tokensFor } from './tokens.js'
 import { isHarmlessUser } from './valid.js'
 
@@ -53,12 +53,19 @@ export function finish(draft: Draft, finishing: Finishing): HostSettings {
     dynamicForwards: forwards('dynamic'),
     userKnownHostsFiles: list('userKnownHosts', inPath),
     globalKnownHostsFiles: list('globalKnownHosts', said => at(said, text => expandTilde(text, query.home))),
+    revokedHostKeysFiles: list('revokedHostKeys', inPath),
+    needed: listNeeded(draft),
     remoteCommand: text('remoteCommand', { tokens }),
     sendEnv: draft.sendEnv,
     setEnv: finishSetEnv(draft, all),
     ignored: draft.ignored,
     files,
   })
+}
+
+function listNeeded({ needed }: Draft): IgnoredSetting[] | undefined {
+  const asked = [...needed].filter(([, { isAsked }]) => isAsked)
+  return asked.length === 0 ? undefined : asked.map(([keyword, { place }]) => ({ keyword, ...place }))
 }
 
 /**

@@ -4,7 +4,8 @@ import type { ForwardKind } from '../../forwards/spec.js'
 import { type Draft, type FirstList, type GrowingList, ignore, type TextName } from './draft.js'
 import { readForward } from './forwards.js'
 import { readJump } from './jump.js'
-import type { Line } from './line.js'
+import { type Line, takeCommand } from './line.js'
+import { checkHostIp, knownHostsCommand, verifyHostKeyDns } from './needed.js'
 import { failAt } from './place.js'
 import type { PlainSettings } from './settings.js'
 import { expand } from './tokens.js'
@@ -36,15 +37,8 @@ function said(name: TextName): Keyword {
 /** A command is the rest of the line as it stands, comment and all. */
 function command(name: TextName): Keyword {
   return (line, draft) => {
-    line.words.rest()
-    note(draft, name, commandIn(line), line)
+    note(draft, name, takeCommand(line), line)
   }
-}
-
-function commandIn({ rest, words }: Line): string {
-  const text = rest.replace(/^[ \t\r\n=]+/, '')
-  if (text === '') throw words.fail('a value is missing')
-  return text
 }
 
 function grow(name: GrowingList): Keyword {
@@ -102,8 +96,7 @@ const identityAgent: Keyword = (line, draft, env) => {
 
 /** Of ProxyCommand and ProxyJump the first one counts; ProxyJump's `none` leaves a ProxyCommand be. */
 const proxyJump: Keyword = (line, draft) => {
-  line.words.rest()
-  const text = commandIn(line)
+  const text = takeCommand(line)
   if (text.toLowerCase() === 'none') {
     if (line.active) draft.jump ??= 'none'
     return
@@ -160,7 +153,6 @@ const refuseConnection: Keyword = ({ words, active, place }) => {
   if (active) throw failAt(place, `RefuseConnection: ${showForeign(why)}`, undefined, 'refused')
 }
 
-const yesNoAsk = { yes: 'yes', no: 'no', ask: 'ask', true: 'yes', false: 'no' } as const
 const kbdInteractive = plain('kbdInteractiveAuthentication', read.flag)
 const pubkey = plain(
   'pubkeyAuthentication',
@@ -173,9 +165,12 @@ const KEYWORDS: ReadonlyMap<string, Keyword> = new Map(
   Object.entries({
     addressfamily: plain('addressFamily', read.choice({ any: 'any', inet: 'inet', inet6: 'inet6' } as const)),
     bindaddress: plain('bindAddress', read.text),
+    batchmode: plain('batchMode', read.flag),
     canonicalizehostname: onlyNo(read.choice({ yes: true, no: false, true: true, false: false, always: true })),
+    casignaturealgorithms: plain('caSignatureAlgorithms', read.text),
     certificatefile: grow('certificateFiles'),
     challengeresponseauthentication: kbdInteractive,
+    checkhostip: checkHostIp,
     ciphers: plain('ciphers', read.text),
     clearallforwardings: clearAllForwardings,
     compression: plain('compression', read.choice({ yes: true, no: false })),
@@ -200,6 +195,7 @@ const KEYWORDS: ReadonlyMap<string, Keyword> = new Map(
     kbdinteractiveauthentication: kbdInteractive,
     keepalive: tcpKeepAlive,
     kexalgorithms: plain('kexAlgorithms', read.text),
+    knownhostscommand: knownHostsCommand,
     localforward: forward('local'),
     loglevel: plain('logLevel', read.logLevel),
     macs: plain('macs', read.text),
@@ -218,6 +214,8 @@ const KEYWORDS: ReadonlyMap<string, Keyword> = new Map(
       'requestTty',
       read.choice({ yes: 'yes', no: 'no', true: 'yes', false: 'no', force: 'force', auto: 'auto' } as const),
     ),
+    requiredrsasize: plain('requiredRsaSize', read.integer),
+    revokedhostkeys: firstLine('revokedHostKeys'),
     sendenv: sendEnv,
     serveralivecountmax: plain('serverAliveCountMax', read.integer),
     serveraliveinterval: plain('serverAliveInterval', read.time),
@@ -225,14 +223,15 @@ const KEYWORDS: ReadonlyMap<string, Keyword> = new Map(
     skeyauthentication: kbdInteractive,
     stricthostkeychecking: plain(
       'strictHostKeyChecking',
-      read.choice({ ...yesNoAsk, off: 'no', 'accept-new': 'accept-new' } as const),
+      read.choice({ ...read.YES_NO_ASK, off: 'no', 'accept-new': 'accept-new' } as const),
     ),
     tag: plain('tag', read.text),
     tcpkeepalive: tcpKeepAlive,
     tisauthentication: kbdInteractive,
-    updatehostkeys: plain('updateHostKeys', read.choice(yesNoAsk)),
+    updatehostkeys: plain('updateHostKeys', read.yesNoAsk),
     user: said('user'),
     userknownhostsfile: firstLine('userKnownHosts'),
+    verifyhostkeydns: verifyHostKeyDns,
   } satisfies Record<string, Keyword>),
 )
 

@@ -64,3 +64,14 @@ export class Words {
     return failAt(this.#place, `${this.#keyword}: ${reason}`)
   }
 }
+
+/**
+ * A command is the rest of the line as it stands, comment and all.
+ * @throws KeytoolError when there is none
+ */
+export function takeCommand({ rest, words }: Line): string {
+  words.rest()
+  const text = rest.replace(/^[ \t\r\n=]+/, '')
+  if (text === '') throw words.fail('a value is missing')
+  return text
+}

@@ -80,6 +80,14 @@ export interface PlainSettings {
   readonly kexAlgorithms?: string
   /** As {@link PlainSettings.ciphers}. */
   readonly hostKeyAlgorithms?: string
+  /** As {@link PlainSettings.ciphers}: what an authority's signature on a host's certificate may be made with. */
+  readonly caSignatureAlgorithms?: string
+  /** Nobody is asked anything (no). */
+  readonly batchMode?: boolean
+  /** In bits: shorter RSA keys are not used, neither the host's nor ours (1024). */
+  readonly requiredRsaSize?: number
+  /** Not done; {@link PlainSettings.updateHostKeys} looks at it (no). */
+  readonly verifyHostKeyDns?: 'yes' | 'no' | 'ask'
   /** For `Match tagged`. */
   readonly tag?: string
 }
@@ -109,12 +117,16 @@ export interface HostSettings extends PlainSettings {
   /** Absent: the usual ones; empty: none. */
   readonly userKnownHostsFiles?: readonly string[]
   readonly globalKnownHostsFiles?: readonly string[]
+  /** Files of keys that no host may show. */
+  readonly revokedHostKeysFiles?: readonly string[]
   readonly remoteCommand?: string
   /** Names of variables to hand on; `*` and `?` may stand in them. */
   readonly sendEnv: readonly string[]
   readonly setEnv: Readonly<Record<string, string>>
   /** What stands there and is not done: to be said under `--verbose`. */
   readonly ignored: readonly IgnoredSetting[]
+  /** The same where less would be checked than is asked for: with these no connection is made. */
+  readonly needed?: readonly IgnoredSetting[]
   /** The files that were read, in order, as they may be shown. */
   readonly files: readonly string[]
 }

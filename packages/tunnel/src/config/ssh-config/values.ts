@@ -17,6 +17,10 @@ export function choice<T>(values: Readonly<Record<string, T>>): ReadValue<T> {
 
 export const flag: ReadValue<boolean> = choice({ yes: true, no: false, true: true, false: false })
 
+export const YES_NO_ASK = { yes: 'yes', no: 'no', ask: 'ask', true: 'yes', false: 'no' } as const
+
+export const yesNoAsk: ReadValue<'yes' | 'no' | 'ask'> = choice(YES_NO_ASK)
+
 export const text: ReadValue<string> = ({ words }) => words.need()
 
 const MAX_INTEGER = 2 ** 31 - 1
