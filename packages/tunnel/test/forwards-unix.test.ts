@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import { link, lstat, mkdir, mkdtemp, readdir, rm, symlink, unlink, writeFile } from 'node:fs/promises'
+import { chmod, link, lstat, mkdir, mkdtemp, readdir, rm, symlink, unlink, writeFile } from 'node:fs/promises'
 import { createServer, Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { listenOnUnixSocket } from '../src/forwards/listen-unix.js'
 import { echoAtEnd, fakeServer, OpenForwards, pair, until, visit } from './forwards-fake.js'
+import { withoutRights } from './without-rights.js'
 
 const forwards = new OpenForwards()
 let folder: string
@@ -97,6 +98,20 @@ test('removes nothing that took its place meanwhile', async () => {
   await forward.close()
   expect(await readdir(folder)).toEqual(['a.sock'])
   other.close()
+})
+
+test('one that can not be removed is told of, and closed all the same', async () => {
+  const told: string[] = []
+  const onLeftover = ({ message }: Error) => told.push(message)
+  const forward = await forwards.open('local', `${path}:target:1`, fakeServer(), { onLeftover })
+  await chmod(folder, 0o555)
+  await withoutRights(() => forward.close())
+  await chmod(folder, 0o700)
+  expect(told).toEqual([`${path} can't be removed: EACCES`])
+  // It is a dead one, which is in nobody's way.
+  const again = await forwards.open('local', `${path}:target:1`, fakeServer())
+  await again.close()
+  expect(await readdir(folder)).toEqual([])
 })
 
 test.each([

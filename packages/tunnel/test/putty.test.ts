@@ -51,6 +51,8 @@ describe('a registry export', () => {
   const old = plain.replace('Windows Registry Editor Version 5.00', 'REGEDIT4')
   test.each([
     ['UTF-16BE', Buffer.from(`\ufeff${plain}`, 'utf16le').swap16()],
+    ['UTF-16BE without a mark', Buffer.from(plain, 'utf16le').swap16()],
+    ['UTF-16LE without a mark', Buffer.from(plain, 'utf16le')],
     ['UTF-8 with a mark', Buffer.from(`\ufeff${plain}`)],
     ['UTF-8', Buffer.from(plain)],
     ['REGEDIT4 with LF', Buffer.from(old.replaceAll('\r', ''))],
@@ -85,6 +87,30 @@ describe('a registry export', () => {
     ],
   ])('%s', (_, file, value) => {
     expect(readSaved(file, 'x').sessions.map(({ values }) => values.get('WinTitle'))).toEqual([value])
+  })
+
+  const escaped = (hex: string) => hex.replace(/[\da-f]{2}/g, '%$&')
+  test.each([
+    ['UTF-8', 'e697a5e69cac', '日本'],
+    ['CP932', '93fa967b8cea', '日本語'],
+    ['CP932 with a backslash in it', '835c815b8358', 'ソース'],
+    ['CP932 beside ASCII', '776562208354815b836f32', 'web サーバ2'],
+    ['CP949', 'bcadb9f6', '서버'],
+    ['CP936', 'b2e2cad4', '测试'],
+    ['CP1251', 'd1e5f0e2e5f0', 'Сервер'],
+    ['CP1252', '42fc726f', 'Büro'],
+    ['CP1252, two in a row', 'e96ce87665', 'élève'],
+    ['CP1252, a letter of Windows alone', '8a6b6f6461', 'Škoda'],
+    ['none of these', '81fdfe', '\u0081ýþ'],
+  ])('a name in %s', (_, hex, name) => {
+    const file = exported(...sessionLines(escaped(hex), { HostName: 'a' }))
+    expect(readSaved(file, 'x').sessions.map(each => each.name)).toEqual([name])
+  })
+
+  test('a Japanese REGEDIT4, in whose characters there are backslashes', () => {
+    const head = `REGEDIT4\n[${ROOT}\\Sessions\\a]\n"WinTitle"="`
+    const file = Buffer.concat([Buffer.from(head), Buffer.from('835c815b8358', 'hex'), Buffer.from('"\n')])
+    expect(readSaved(file, 'x').sessions[0]?.values.get('WinTitle')).toBe('ソース')
   })
 
   test('a key to be deleted is none', () => {
@@ -198,7 +224,7 @@ describe('a session of PuTTY', () => {
       },
       leftOut: [],
       looks: 0,
-      lookAt: [],
+      lookAt: ['the agent is forwarded: the server may use it', 'its host key is looked up as that of real.example'],
     })
   })
 
@@ -247,7 +273,7 @@ describe('a session of PuTTY', () => {
     LineCodePage => {
       const found = carried({ LineCodePage })
       expect(found.session).not.toHaveProperty('charset')
-      expect(found.leftOut).toEqual(['LineCodePage: a character set that is not known here'])
+      expect(found.leftOut).toEqual([`LineCodePage: ${LineCodePage} is a character set that is not known here`])
     },
   )
 
@@ -270,15 +296,23 @@ describe('a session of PuTTY', () => {
   })
 
   test.each([
-    ['Lhttp=localhost:80', 1],
-    ['L1110=localhost:http,L70000=a:1,L1111=localhost:110', 2],
-    ['L1110=-oProxyCommand=x:110', 1],
-    ['L1110=a\\,b:110', 1],
-    ['L1110=', 1],
-    ['=,==,,', 1],
-    ['L1110=a\u001b[31m:110', 1],
-  ])('PortForwardings %j: %i left out', (PortForwardings, bad) => {
-    expect(carried({ PortForwardings }).leftOut).toEqual([`PortForwardings: ${bad} that can't be carried`])
+    ['Lhttp=localhost:80', "1 that can't be carried: Lhttp=localhost:80"],
+    [
+      'L1110=localhost:http,L70000=a:1,L1111=localhost:110',
+      "2 that can't be carried: L1110=localhost:http, L70000=a:1",
+    ],
+    ['L1110=-oProxyCommand=x:110', "1 that can't be carried: L1110=-oProxyCommand=x:110"],
+    ['L1110=a\\,b:110', "1 that can't be carried: L1110=a,b:110"],
+    ['L1110=', "1 that can't be carried: L1110"],
+    ['=,==,,', "1 that can't be carried: =="],
+    ['L1110=a\u001b[31m:110', "1 that can't be carried: L1110=a\\u{1b}[31m:110"],
+    [
+      Array.from({ length: 12 }, (_, i) => `Lx${i}=a:1`).join(','),
+      `12 that can't be carried: ${Array.from({ length: 10 }, (_, i) => `Lx${i}=a:1`).join(', ')} and 2 more`,
+    ],
+    [`L1=${'a'.repeat(5000)}`, `1 that can't be carried: L1=${'a'.repeat(77)}…`],
+  ])('PortForwardings %j: which are left out is said', (PortForwardings, said) => {
+    expect(carried({ PortForwardings }).leftOut).toEqual([`PortForwardings: ${said}`])
   })
 
   const PROXY = { ProxyHost: 'gate.example', ProxyPort: 3128, ProxyUsername: 'hana' }
@@ -307,18 +341,67 @@ describe('a session of PuTTY', () => {
   })
 
   test.each([
-    ['SOCKS 4', { ProxyMethod: 1 }],
-    ['SOCKS 5', { ProxyMethod: 2 }],
-    ['HTTP', { ProxyMethod: 3 }],
+    ['SOCKS 4 that wants a user or a password', { ProxyMethod: 1 }],
+    ['SOCKS 5 that wants a user or a password', { ProxyMethod: 2 }],
+    ['HTTP that wants a user or a password', { ProxyMethod: 3 }],
     ['Telnet', { ProxyMethod: 4 }],
     ['ssh subsystem', { ProxyMethod: 8 }],
-    ['HTTP', { ProxyType: 1 }],
-    ['SOCKS 4', { ProxyType: 2, ProxySOCKSVersion: 4 }],
+    ['HTTP that wants a user or a password', { ProxyType: 1 }],
+    ['SOCKS 4 that wants a user or a password', { ProxyType: 2, ProxySOCKSVersion: 4 }],
     ['unknown', { ProxyMethod: 99 }],
+    ...[
+      '',
+      '-x',
+      'a;b',
+      '$(touch x)',
+      'a b',
+      '`x`',
+      'a%h',
+      'a\nb',
+      '[::1',
+      'fe80::1%eth0',
+      'b"c',
+      'ä',
+      'a'.repeat(256),
+    ].map((ProxyHost): [string, Record<string, string | number>] => [
+      'SOCKS 5, its host is no name of a host',
+      { ProxyMethod: 2, ProxyHost, ProxyUsername: '' },
+    ]),
+    ...[0, 65536, -1].map((ProxyPort): [string, Record<string, string | number>] => [
+      'HTTP, its port is none',
+      { ProxyMethod: 3, ProxyPort, ProxyUsername: '' },
+    ]),
   ])('a proxy of the kind %s is left out, and the session said so', (kind, values) => {
     const { session, leftOut } = carried({ ...PROXY, ...values })
     expect([session.jump, session.proxyCommand]).toEqual([undefined, undefined])
     expect(leftOut).toEqual([`ProxyMethod: a proxy of the kind ${kind}`])
+  })
+
+  test.each([
+    [{ ProxyMethod: 1, ProxyPort: 1080 }, 'nc -X 4 -x gate.example:1080 %h %p'],
+    [{ ProxyMethod: 2, ProxyPort: 1080 }, 'nc -X 5 -x gate.example:1080 %h %p'],
+    [{ ProxyMethod: 2 }, 'nc -X 5 -x gate.example:80 %h %p'],
+    [{ ProxyMethod: 3, ProxyPort: 3128 }, 'nc -X connect -x gate.example:3128 %h %p'],
+    [{ ProxyMethod: 3, ProxyHost: '::1', ProxyPort: 3128 }, 'nc -X connect -x "[::1]:3128" %h %p'],
+    [{ ProxyType: 2, ProxyPort: 1080 }, 'nc -X 5 -x gate.example:1080 %h %p'],
+  ])('the proxy %j is one for nc, to be looked at', (values, command) => {
+    const { session, leftOut, lookAt } = carried({ ProxyHost: 'gate.example', ...values })
+    expect([session.proxyCommand, leftOut]).toEqual([command, []])
+    expect(lookAt).toEqual([
+      `a command is run to reach the host: ${command}`,
+      "its proxy is reached with OpenBSD's nc: it has to be there",
+    ])
+  })
+
+  test('a proxy whose password was kept without a user is left out, too', () => {
+    const found = carried({ ProxyMethod: 3, ProxyHost: 'gate.example', ProxyPassword: 'tiger' })
+    expect(found.session).not.toHaveProperty('proxyCommand')
+    expect(JSON.stringify(found)).not.toContain('tiger')
+  })
+
+  test("a way of ours goes before PuTTY's", () => {
+    const { session, lookAt } = carried({ ProxyMethod: 2, ProxyHost: 'gate.example', KeytoolJump: 'a,b' })
+    expect([session.jump, session.proxyCommand, lookAt]).toEqual(['a,b', undefined, []])
   })
 
   test.each(['nc -P %pass %host', 'nc %user %host', 'nc %proxyhost %host'])(

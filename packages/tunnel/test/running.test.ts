@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +18,7 @@ import {
   type TunnelDesk,
 } from '@keytool/tunnel'
 import { listKeys, placeOfTunnel } from '../src/running/place.js'
+import { withoutRights } from './without-rights.js'
 
 let folder: string
 let places: { runtime: string; state: string }
@@ -95,6 +96,21 @@ test('stop is answered when all is over, and the place is free then', async () =
   await stopTunnel(places, key)
 })
 
+test('whoever asks it to stop is let go when that goes wrong, and so is the place when it can not be tidied up', async () => {
+  const desk = await serve({ stop: () => Promise.reject(new Error('EACCES')) })
+  const socket = connect(placeOfTunnel(places, key)).on('error', () => {})
+  socket.write('stop\n')
+  await new Promise(resolve => socket.once('close', resolve))
+  const folders = [folder, join(folder, 'run'), places.runtime, join(places.runtime, 'tunnels')]
+  for (const each of folders) await chmod(each, 0o555)
+  await withoutRights(() => desk.close())
+  for (const each of folders) await chmod(each, 0o700)
+  expect(await readdir(join(places.runtime, 'tunnels'))).toHaveLength(1)
+  expect(await askTunnel(places, key)).toBeUndefined()
+  await serve()
+  expect(await askTunnel(places, key)).toEqual(running)
+})
+
 test.each([
   ['overlong', 'x'.repeat(100_000)],
   ['overlong, with an end', `${'x'.repeat(100_000)}\n`],
@@ -137,7 +153,13 @@ describe('what is not safe is refused, and left as it is', () => {
 
   test.each<[string, () => Promise<unknown>]>([
     ['a folder that others may enter', () => own().then(() => chmod(tunnels(), 0o755))],
-    ['a link for a folder', () => mkdir(places.runtime, { mode: 0o700 }).then(() => symlink('/tmp', tunnels()))],
+    [
+      'a link for a folder',
+      () =>
+        own()
+          .then(() => rename(tunnels(), `${folder}/x`))
+          .then(() => symlink(`${folder}/x`, tunnels())),
+    ],
     ['a file for a folder', () => mkdir(places.runtime, { mode: 0o700 }).then(() => writeFile(tunnels(), ''))],
     ['a file for the socket', () => own().then(() => writeFile(placeOfTunnel(places, key), ''))],
     ['a link for the socket', () => own().then(() => symlink('/dev/null', placeOfTunnel(places, key)))],
@@ -223,7 +245,15 @@ describe('what stopped by itself', () => {
     await noteStopped(places, key, running, error)
     expect((await stat(file())).mode & 0o777).toBe(0o600)
     expect(await listStopped(places)).toEqual([
-      { key, tunnel: { ...running, pid: null, state: 'stopped', lastError: 'mail.example refuses the key' } },
+      {
+        key,
+        tunnel: {
+          ...running,
+          pid: null,
+          state: 'stopped',
+          lastError: 'mail.example refuses the key: it offers publickey',
+        },
+      },
     ])
     await noteStopped(places, key, { ...running, reconnects: 4 }, error)
     expect((await listStopped(places))[0]?.tunnel.reconnects).toBe(4)

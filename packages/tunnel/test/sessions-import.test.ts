@@ -9,6 +9,7 @@ import { type ImportCandidate, importSessions } from '../src/sessions/import.js'
 import { importHostKeys } from '../src/sessions/import-host-keys.js'
 import { makeSessionName } from '../src/sessions/names.js'
 import type { Session } from '../src/sessions/schema.js'
+import { listSshHosts } from '../src/sessions/ssh-hosts.js'
 import { SessionStore } from '../src/sessions/store.js'
 
 let home: string
@@ -44,6 +45,11 @@ test.each([
   ['../../etc/passwd', 'etc-passwd'],
   ['x'.repeat(100), 'x'.repeat(64)],
   ['', 'mail.example'],
+  ['日本語サーバ2', 'mail.example'],
+  ['web サーバ', 'web'],
+  ['サーバ web', 'web'],
+  ['サーバー web', 'mail.example'],
+  ['Ｗｅｂ２', 'Web2'],
 ])('the name %j becomes %j', (text, name) => {
   expect(makeSessionName(text, 'mail.example')).toBe(name)
 })
@@ -217,7 +223,9 @@ describe('from ssh_config', () => {
   const config = async (text: string) => {
     await mkdir(join(home, '.ssh'), { recursive: true })
     await writeFile(join(home, '.ssh/config'), text, { mode: 0o600 })
-    return sessionsFromSshConfig({ home, localUser: 'me' })
+    const { hosts, notRead } = await sessionsFromSshConfig({ home, localUser: 'me' })
+    expect(notRead).toEqual([])
+    return hosts
   }
 
   test('hosts that are written out, each as ssh would reach it', async () => {
@@ -240,6 +248,7 @@ describe('from ssh_config', () => {
         'Host by-command',
         '  ProxyCommand nc %n %p %%',
         '  HostName x.example',
+        '  HostKeyAlias another',
       ].join('\n'),
     )
     expect(found.map(({ from }) => from)).toEqual(['inner', 'mail', 'by-command'])
@@ -257,9 +266,33 @@ describe('from ssh_config', () => {
       },
       leftOut: ['Compression'],
       looks: 0,
-      lookAt: [],
+      lookAt: ['the agent is forwarded: the server may use it'],
     })
-    expect(found[2]?.found).toMatchObject({ session: { proxyCommand: 'nc by-command %p %%' } })
+    expect(found[2]?.found).toMatchObject({
+      session: { proxyCommand: 'nc by-command %p %%', hostKeyAlias: 'another' },
+      lookAt: [
+        'a command is run to reach the host: nc by-command %p %%',
+        'its host key is looked up as that of another',
+      ],
+    })
+  })
+
+  test('what names no host is told of, each once', async () => {
+    await mkdir(join(home, '.ssh'))
+    const text = [
+      'Host * ** !a.example',
+      'Host a *.wild web-?',
+      'Host *.wild b\u001b*',
+      'Match all',
+      'Match final all',
+      'Match host *.x user "the user"',
+      'Match host *.x user "the user"',
+    ].join('\n')
+    await writeFile(join(home, '.ssh/config'), text, { mode: 0o600 })
+    const { hosts, patterns, matches } = await sessionsFromSshConfig({ home, localUser: 'me' })
+    expect(hosts.map(({ from }) => from)).toEqual(['a'])
+    expect(patterns).toEqual(['*.wild', 'web-?', 'b\\u{1b}*'])
+    expect(matches).toEqual(['host *.x user the user'])
   })
 
   test('a host that can not be one is refused for itself', async () => {
@@ -269,6 +302,36 @@ describe('from ssh_config', () => {
       ['a;b', true],
       ['bad', true],
     ])
+  })
+
+  /** A file that includes another, of 9,000 lines, so many times. */
+  const include = async (times: number, text: string) => {
+    await mkdir(join(home, '.ssh'), { recursive: true })
+    await writeFile(join(home, '.ssh/long'), '\n'.repeat(9000), { mode: 0o600 })
+    await writeFile(join(home, '.ssh/config'), `Include ${'long '.repeat(times)}\n${text}`, { mode: 0o600 })
+  }
+
+  test('too much to read for even one', async () => {
+    await include(112, 'Host a\n')
+    const found = sessionsFromSshConfig({ home, localUser: 'me' })
+    await expect(found).rejects.toMatchObject({ code: 'damaged', message: expect.stringMatching(/1000000 lines$/) })
+  })
+
+  test('too much to read for each host: as many as one budget allows, and the others by name', async () => {
+    const names = Array.from({ length: 40 }, (_, i) => `h${i}`)
+    await include(11, `Host ${names.join(' ')}\n`)
+    const { hosts, notRead } = await sessionsFromSshConfig({ home, localUser: 'me' })
+    expect(hosts.map(({ from }) => from)).toEqual(names.slice(0, 10))
+    expect(notRead).toEqual(names.slice(10))
+  })
+
+  test('a long line counts as many', async () => {
+    await mkdir(join(home, '.ssh'))
+    const long = `Host ${Array.from({ length: 100_000 }, () => '*x').join(' ')}\n`
+    await writeFile(join(home, '.ssh/config'), `${long.repeat(3)}Host a b\n`, { mode: 0o600 })
+    const found = await listSshHosts(join(home, '.ssh/config'), { home, isNamed: false })
+    expect(found).toEqual({ names: ['a', 'b'], lines: expect.any(Number), patterns: ['*x'], matches: [] })
+    expect(found.lines).toBeGreaterThan(11_000)
   })
 
   test.each([

@@ -62,6 +62,16 @@ describe('a saved session', () => {
     await expect(store.remove('nothing')).rejects.toMatchObject({ code: 'not-found' })
   })
 
+  test('that is as large as can be is read again; a larger one is not written', async () => {
+    const list = (length: number) => Array.from({ length }, (_, i) => `${10_000 + i}:${'h'.repeat(250)}:110`)
+    const large = { ...mail, forwards: { local: list(1024), remote: list(1024), dynamic: [] } }
+    await store.save(large)
+    expect(await store.load(mail.name)).toEqual(large)
+    const jump = Array.from({ length: 5000 }, () => 'j'.repeat(250)).join(',')
+    await expect(store.save({ ...mail, name: 'huge', jump })).rejects.toMatchObject({ code: 'usage' })
+    expect((await store.list()).sessions).toHaveLength(1)
+  })
+
   test('that is damaged does not hide the others, and can be removed', async () => {
     await store.save(mail)
     const folder = join(config, 'sessions')
@@ -148,6 +158,19 @@ test('every field is one, and stands in the published schema', async () => {
   expect(checkSession(full)).toEqual(full)
   const schema = JSON.parse(await readFile(new URL('../schema/session.json', import.meta.url), 'utf8'))
   expect(Object.keys(schema.properties).sort()).toEqual([...Object.keys(full), 'jump'].sort())
+})
+
+test('it holds 1,024 forwards of a kind, and says so where there are more', async () => {
+  const local = Array.from({ length: 1024 }, (_, i) => `${10_000 + i}:localhost:110`)
+  const holding = (list: readonly string[]): Session => ({
+    ...mail,
+    forwards: { local: list, remote: [], dynamic: [] },
+  })
+  expect(checkSession(holding(local))).toEqual(holding(local))
+  const reason = expect.stringMatching(/1025 local ones, and 1024 of a kind/)
+  expect(() => checkSession(holding([...local, '1:a:1']))).toThrow(expect.objectContaining({ reason }))
+  const schema = JSON.parse(await readFile(new URL('../schema/session.json', import.meta.url), 'utf8'))
+  expect(schema.$defs.forwards.maxItems).toBe(1024)
 })
 
 test('a session has one way to its server', () => {

@@ -120,6 +120,31 @@ describe('what is ignored is named', () => {
     expect(ignored.map(({ keyword }) => keyword)).toEqual(['controlmaster', 'match exec'])
   })
 
+  test('apart from what can’t be left out without checking less: the first word on it counts', async () => {
+    const text = [
+      'Host other',
+      '  KnownHostsCommand /x',
+      'Host *',
+      '  CheckHostIP no',
+      '  KnownHostsCommand /bin/echo %h # all of it',
+      '  VerifyHostKeyDNS yes',
+      'CheckHostIP yes',
+      'KnownHostsCommand none',
+    ]
+    const { needed, ignored, verifyHostKeyDns } = await readText(text.join('\n'))
+    expect(needed).toEqual([{ keyword: 'knownhostscommand', file: '~/.ssh/config', line: 5 }])
+    expect([verifyHostKeyDns, ignored]).toEqual([
+      'yes',
+      [{ keyword: 'verifyhostkeydns', file: '~/.ssh/config', line: 6 }],
+    ])
+    expect((await readText('CheckHostIP yes\nCheckHostIP no\nKnownHostsCommand NONE\n')).needed).toEqual([
+      { keyword: 'checkhostip', file: '~/.ssh/config', line: 1 },
+    ])
+    expect(await readText('VerifyHostKeyDNS no\nKnownHostsCommand none\n')).not.toHaveProperty('needed')
+    await expect(readText('KnownHostsCommand\n')).rejects.toMatchObject({ code: 'damaged' })
+    await expect(readText('CheckHostIP maybe\n')).rejects.toMatchObject({ code: 'damaged' })
+  })
+
   test('no program is started', async () => {
     const witness = join(home, 'witness')
     await readText(
@@ -310,6 +335,18 @@ describe('the values', () => {
     ['ForwardAgent yes\nForwardAgent /x', { path: '/x' }],
   ])('%j', async (text, forwardAgent) => {
     expect(await readText(text, {}, { env: { K: '/k' } })).toMatchObject({ forwardAgent })
+  })
+
+  test('what narrows whom one talks to, and how', async () => {
+    const text = 'RevokedHostKeys ~/r-%h ${K}/r\nRevokedHostKeys /x\nRequiredRSASize 3072\nBatchMode yes\n'
+    expect(await readText(`${text}CASignatureAlgorithms -ssh-rsa\n`, {}, { env: { K: '/k' } })).toMatchObject({
+      revokedHostKeysFiles: [join(home, 'r-web1'), '/k/r'],
+      requiredRsaSize: 3072,
+      batchMode: true,
+      caSignatureAlgorithms: '-ssh-rsa',
+      ignored: [],
+    })
+    expect(await readText('RevokedHostKeys none\n')).toMatchObject({ revokedHostKeysFiles: [] })
   })
 
   test('forwards can be read as -L, -R, -D are', async () => {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { KeytoolError } from '@keytool/keygen'
 import type { Connection } from '../src/connection/connection.js'
+import type { Guest } from '../src/forwards/forward.js'
 import { openForward } from '../src/forwards/open.js'
 import { parseForward } from '../src/forwards/spec.js'
 import { failing, fakeConnection, fakeForwards, hold, inTurn, settle } from './supervisor-fakes.js'
@@ -76,6 +77,12 @@ describe('the start', () => {
     await clock.pass(1000)
     expect(await tunnel.done).toMatchObject({ code: 'secret-wrong' })
     expect(attempts.map(({ at, again }) => [at, again])).toEqual([0, 500, 1500].map(at => [at, false]))
+  })
+
+  test('and at no algorithm in common, since there may never have been one', async () => {
+    const { tunnel, attempts } = hold({ wait: true, connect: failing('unsupported') })
+    expect(await tunnel.done).toMatchObject({ code: 'unsupported' })
+    expect(attempts).toHaveLength(1)
   })
 
   test('a remote forward that is refused ends it', async () => {
@@ -222,12 +229,12 @@ describe('a connection that is lost', () => {
     ['cancelled', 'stopped'],
     ['host-key-changed', 'stopped'],
     ['host-key-unknown', 'stopped'],
-    ['unsupported', 'stopped'],
     ['usage', 'stopped'],
     ['exists', 'stopped'],
     ['unreachable', 'waiting'],
     ['damaged', 'waiting'],
     ['failed', 'waiting'],
+    ['unsupported', 'waiting'],
     ['secret-needed', 'waiting'],
     ['not-found', 'waiting'],
   ] as const)('then %s: %s', async (code, state) => {
@@ -245,6 +252,29 @@ describe('a connection that is lost', () => {
     } else {
       expect(attempts.length).toBeGreaterThan(10)
     }
+    await tunnel.stop()
+  })
+
+  test('whoever answers in its place that there is no algorithm in common does not end it: it is tried rarely', async () => {
+    const connection = fakeConnection()
+    const { tunnel, clock, attempts, happen } = hold({
+      connect: inTurn(
+        async () => connection,
+        failing('unsupported'),
+        failing('unsupported'),
+        async () => fakeConnection(),
+      ),
+    })
+    await clock.pass(30_000)
+    connection.lose()
+    await clock.pass(29_000)
+    expect(attempts.map(({ at }) => at)).toEqual([0, 30_000])
+    await clock.pass(1_000)
+    expect(attempts.map(({ at }) => at)).toEqual([0, 30_000, 60_000])
+    expect(tunnel.state).toMatchObject({ name: 'waiting', until: clock.now() + 30_000 })
+    happen('network')
+    await clock.pass(0)
+    expect(tunnel.state.name).toBe('up')
     await tunnel.stop()
   })
 
@@ -437,7 +467,8 @@ describe('connections that come while it is down', () => {
       ...options,
     })
     await settle()
-    const enter = () => opened[0]?.options.link.connection() ?? Promise.reject(new Error('no forward'))
+    const enter = (guest?: Guest) =>
+      opened[0]?.options.link.connection(guest) ?? Promise.reject(new Error('no forward'))
     return { ...held, enter, opened, arrive: (connection: Connection) => arrive(connection) }
   }
 
@@ -478,6 +509,30 @@ describe('connections that come while it is down', () => {
     await tunnel.stop()
   })
 
+  test('are forgotten at once when they leave; that they come and go is told once', async () => {
+    const { tunnel, clock, enter, log, arrive } = await down({ holdMax: 1 })
+    const before = clock.pending
+    let watched = 0
+    for (let i = 0; i < 100; i++) {
+      let leave: () => void = () => {}
+      const entered = enter({
+        onLeave(left) {
+          watched++
+          leave = left
+          return () => watched--
+        },
+      })
+      leave()
+      await expect(entered).rejects.toMatchObject({ code: 'unreachable' })
+    }
+    expect([watched, clock.pending]).toEqual([0, before])
+    const entered = enter()
+    arrive(fakeConnection())
+    await entered
+    expect(log()).toEqual(['connecting', expect.stringMatching(/a connection is held, 1 in all$/), 'up'])
+    await tunnel.stop()
+  })
+
   test('are refused, if that is wanted', async () => {
     const { tunnel, clock, enter } = await down({ whileDown: 'refuse' })
     await expect(enter()).rejects.toMatchObject({ code: 'unreachable' })
@@ -504,13 +559,11 @@ describe('connections that come while it is down', () => {
   })
 
   test('trouble is told at once, and then counted', async () => {
-    const told: unknown[] = []
-    const { tunnel, clock, opened, log } = await down({ onTrouble: (_spec, error) => told.push(error) })
+    const { tunnel, clock, opened, log } = await down()
     const error = new KeytoolError('refused', 'the server does not allow a:1110')
     for (let i = 0; i < 1000; i++) opened[0]?.options.onTrouble?.(error)
     await clock.pass(1000)
     opened[0]?.options.onTrouble?.(new Error('odd'))
-    expect(told).toHaveLength(1001)
     expect(log().slice(1)).toEqual([
       '127.0.0.1:1110 -> a:1110: a connection was reset: the server does not allow a:1110',
       '127.0.0.1:1110 -> a:1110: 999 connections were reset: the server does not allow a:1110',
@@ -521,7 +574,64 @@ describe('connections that come while it is down', () => {
   })
 })
 
+test('trouble that is different each time is a line a second, after the first few; none is lost from the count', async () => {
+  const { opened, openForward } = fakeForwards()
+  const { tunnel, clock, events, log } = hold({ openForward })
+  await tunnel.up
+  for (let second = 0; second < 60; second++) {
+    for (let i = 0; i < 100; i++) {
+      opened[0]?.options.onTrouble?.(new KeytoolError('refused', `no ${second} ${i}`))
+    }
+    await clock.pass(1000)
+  }
+  opened[0]?.options.onTrouble?.(new KeytoolError('refused', 'the last'))
+  await tunnel.stop()
+  const counts = events.flatMap(event => (event.kind === 'trouble' ? [event.count] : []))
+  expect(counts.length).toBeGreaterThan(60)
+  expect(counts.length).toBeLessThanOrEqual(66)
+  expect(counts.reduce((sum, count) => sum + count)).toBe(6001)
+  expect(log()).toContain('127.0.0.1:1110 -> a:1110: 100 connections were reset, the last one: no 30 99')
+  expect(log().slice(-2)).toEqual(['127.0.0.1:1110 -> a:1110: a connection was reset: the last', 'stopped'])
+  expect(clock.pending).toBe(0)
+})
+
 describe('stopping', () => {
+  test.each(['a forward that does not close', 'a listener of news that breaks'])('%s', async what => {
+    const connection = fakeConnection()
+    const { opened, openForward } = fakeForwards()
+    const { tunnel, clock } = hold({
+      forwards: [parseForward('local', '1110:a:1110'), parseForward('local', '1111:a:1111')],
+      openForward: async (spec, options) => {
+        const forward = await openForward(spec, options)
+        if (what.startsWith('a listener') || opened.length > 1) return forward
+        return { ...forward, close: () => Promise.reject(new Error('EACCES')) }
+      },
+      connect: async () => connection,
+      onState: ({ name }) => {
+        if (what.startsWith('a listener') && name === 'stopped') throw new Error('EACCES')
+      },
+    })
+    await tunnel.up
+    await tunnel.stop()
+    expect(await tunnel.done).toBeUndefined()
+    expect(tunnel.status()).toMatchObject({ state: 'stopped', lastError: 'Error: EACCES' })
+    expect([connection.isClosed, opened[1]?.isClosed, clock.pending]).toEqual([true, true, 0])
+  })
+
+  test('says what stays behind', async () => {
+    const { opened, openForward } = fakeForwards()
+    const { tunnel, log } = hold({
+      openForward: async (spec, options) => {
+        const forward = await openForward(spec, options)
+        const left = new KeytoolError('failed', "/run/x can't be removed: EACCES")
+        return { ...forward, close: async () => opened[0]?.options.onLeftover?.(left) }
+      },
+    })
+    await tunnel.up
+    await tunnel.stop()
+    expect(log().slice(-2)).toEqual(["127.0.0.1:1110 -> a:1110: /run/x can't be removed: EACCES", 'stopped'])
+  })
+
   test('at once dials nothing', async () => {
     const { tunnel, clock, attempts } = hold()
     await tunnel.stop()

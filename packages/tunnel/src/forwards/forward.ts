@@ -1,14 +1,21 @@
+import type { KeytoolError } from '@keytool/keygen'
 import type { Connection } from '../connection/connection.js'
 import type { Counters } from './pump.js'
 import type { ForwardSpec } from './spec.js'
+
+/** Who asks for the connection, and may have to wait for it. */
+export interface Guest {
+  /** Called when it has to wait: `left` is told when it has gone meanwhile. Returns what ends the watch. */
+  onLeave(left: () => void): () => void
+}
 
 /** The connection that forwards go through, whichever it is now. */
 export interface Link {
   /**
    * The connection that stands; while there is none, the next one, or a refusal, by the tunnel's policy.
-   * @throws KeytoolError `unreachable` while new connections are refused, or when the wait was too long
+   * @throws KeytoolError `unreachable` while new connections are refused, when the wait was too long, or `guest` has left
    */
-  connection(): Promise<Connection>
+  connection(guest?: Guest): Promise<Connection>
 }
 
 export interface ForwardLimits {
@@ -21,6 +28,8 @@ export interface ForwardOptions {
   readonly limits?: ForwardLimits
   /** Told when a connection could not be carried: the server refused its target, say. The forward goes on. */
   readonly onTrouble?: (error: unknown) => void
+  /** Told when something could not be taken away at the end: a socket's path, say. The forward is closed all the same. */
+  readonly onLeftover?: (error: KeytoolError) => void
 }
 
 /** One forward of any kind. Its listener, if it is here, stays open whatever happens to the connection. */

@@ -25,7 +25,8 @@ export class ForwardHere implements Forward {
     const guests = new Guests({ limit: options.limits?.connections, onTrouble: options.onTrouble })
     const serve = prepare(guests)
     const onSocket = (socket: Socket) => void welcome(socket, guests, serve)
-    const listener = await listenHere(spec, onSocket, error => noteError(guests.counters, error))
+    const onError = (error: Error) => noteError(guests.counters, error)
+    const listener = await listenHere(spec, onSocket, onError, options.onLeftover)
     return new ForwardHere(spec, guests, listener)
   }
 

@@ -12,7 +12,7 @@ const PATIENCE = 2_000
  * Listens on a Unix socket that is 0600 from its first moment. It is bound in a folder that nobody else can enter and
  * linked into place from there, so that nothing at the path is ever replaced, except a socket of this user's own that
  * the kernel knows to be dead; and what libuv removes by name when it closes is not the path.
- * @returns takes the path away, if what is there is still this socket
+ * @returns takes the path away, if what is there is still this socket. It throws the system's error when that can't be done
  * @throws KeytoolError `exists`: something else is there; `failed`: a socket that is in use, or the system says no
  */
 export async function listenOnUnixSocket(
@@ -39,8 +39,9 @@ export async function listenOnUnixSocket(
     await new Promise<void>(resolve => server.close(() => resolve()))
     throw cause instanceof KeytoolError ? cause : explain(path, cause)
   } finally {
-    await rm(prepared, { force: true })
-    await rmdir(folder)
+    // Somebody may have closed the folder meanwhile: that is no reason not to listen.
+    await rm(prepared, { force: true }).catch(() => {})
+    await rmdir(folder).catch(() => {})
   }
 }
 

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import { KeytoolError } from '@keytool/keygen'
+import { KeytoolError, showForeign } from '@keytool/keygen'
 import { findPortOwner } from '../platform/port-owner.js'
 import { listenOnUnixSocket } from './listen-unix.js'
 import { addressToBind, type ForwardOf, formatForward, formatListen, forwardOption } from './spec.js'
@@ -22,6 +22,7 @@ export interface ListenerHere {
 /**
  * Listens at a forward's place, on 127.0.0.1 alone unless it names an address. Sockets come paused and half-open.
  * @param onError told when a connection could not be accepted, for want of descriptors say: the listener goes on
+ * @param onLeftover told when the path of its socket could not be removed at the end
  * @throws KeytoolError `failed`: the place is in use (by whom, where that can be known), not allowed, or no address
  * here; `exists`: something else is at the path; `unsupported`: no Unix sockets on this system
  */
@@ -29,6 +30,7 @@ export async function listenHere(
   spec: SpecHere,
   onSocket: (socket: Socket) => void,
   onError: (error: Error) => void,
+  onLeftover: (error: KeytoolError) => void = () => {},
 ): Promise<ListenerHere> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, onSocket)
   const { listen } = spec
@@ -36,7 +38,8 @@ export async function listenHere(
   if ('path' in listen) {
     const remove = await listenOnUnixSocket(server, listen.path)
     server.on('error', onError)
-    return { close: () => Promise.all([closed(), remove()]).then(() => {}) }
+    const tidy = () => remove().catch(cause => onLeftover(explainLeftover(listen.path, cause)))
+    return { close: () => Promise.all([closed(), tidy()]).then(() => {}) }
   }
   await bindPort(server, addressToBind(listen), listen.port).catch(async error => {
     throw await explainListening(error, spec)
@@ -54,6 +57,12 @@ function bindPort(server: Server, host: string | undefined, port: number): Promi
       resolve()
     })
   })
+}
+
+/** What is left there is a dead socket, which the next start replaces. */
+function explainLeftover(path: string, cause: unknown): KeytoolError {
+  const code = String((cause as NodeJS.ErrnoException).code)
+  return new KeytoolError('failed', `${showForeign(path)} can't be removed: ${code}`, { cause })
 }
 
 /** Why listening at a port did not work, and what will. */

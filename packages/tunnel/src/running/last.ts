@@ -14,7 +14,13 @@ export async function noteStopped(
 ): Promise<void> {
   const folder = folderOf(places)
   await makeFolder(folder)
-  const stopped = { ...last, pid: null, state: 'stopped', until: null, lastError: error.message }
+  const stopped = {
+    ...last,
+    pid: null,
+    state: 'stopped',
+    until: null,
+    lastError: [error.message, error.reason].filter(Boolean).join(': '),
+  }
   await writeWhole(join(folder, `${key}.json`), Buffer.from(`${JSON.stringify(stopped, null, 2)}\n`), { replace: true })
 }
 

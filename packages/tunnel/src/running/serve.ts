@@ -47,7 +47,8 @@ export async function serveTunnel(options: ServeOptions): Promise<TunnelDesk> {
     socket.setTimeout(QUESTION_TIME, () => socket.destroy())
     readQuestion(socket, question => {
       silent.delete(socket)
-      answer(question, socket, options)
+      // Whoever asked is told by the end of the line.
+      answer(question, socket, options).catch(() => socket.destroy())
     })
   })
   const listener = await listen(server, placeOfTunnel(places, key)).catch(error => {
@@ -56,7 +57,8 @@ export async function serveTunnel(options: ServeOptions): Promise<TunnelDesk> {
   })
   return {
     async close() {
-      const closed = listener.close()
+      // What can't be removed is a dead socket: nobody is kept from ending by it, and the next start replaces it.
+      const closed = listener.close().catch(() => {})
       for (const socket of askers) socket.destroySoon()
       await closed
     },

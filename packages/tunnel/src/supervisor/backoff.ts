@@ -12,6 +12,9 @@ export const STEADY = 30_000
 /** So many connections in a row may be lost sooner before logins become rare: a server that takes and drops is left alone. */
 const SPARE = 64
 
+/** What is tried rarely comes so late at most; half of it is the least. */
+const RARE = 30_000
+
 /** A key is looked for so often where only we are asked; and where only a login can tell. */
 const KEY_LOOK = 3_000
 const KEY_FIRST = 30_000
@@ -56,6 +59,11 @@ export class Backoff {
    */
   afterFailure(now: number, spent: number): number {
     return Math.max(LEAST, this.#draw(now) - spent)
+  }
+
+  /** Something answered that is not the server as it was. */
+  afterMismatch(): number {
+    return RARE * (0.5 + this.#random() / 2)
   }
 
   /** There was nothing to log in with. @param canLook whether that can be seen without the server */

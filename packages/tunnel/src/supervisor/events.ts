@@ -26,10 +26,21 @@ type Happening =
       readonly banner?: string
       readonly error?: KeytoolError
     }
-  /** A connection came while the tunnel is down, and waits; `waiting` with it. */
+  /** A connection came while the tunnel is down, and waits; `waiting` with it: more than before since it went down. */
   | { readonly kind: 'held'; readonly forward: ForwardRef; readonly waiting: number }
-  /** A connection could not be carried and was reset. `count`: so many for the same reason since that was last told. */
-  | { readonly kind: 'trouble'; readonly forward: ForwardRef; readonly error: KeytoolError; readonly count: number }
+  /**
+   * Connections could not be carried and were reset: `count` of them since that was last told, and why the last one was.
+   * `isMixed`: the others may have had other reasons.
+   */
+  | {
+      readonly kind: 'trouble'
+      readonly forward: ForwardRef
+      readonly error: KeytoolError
+      readonly count: number
+      readonly isMixed: boolean
+    }
+  /** The tunnel ends, and something of a forward stays behind: its socket's path, say. */
+  | { readonly kind: 'leftover'; readonly forward: ForwardRef; readonly error: KeytoolError }
   /** The machine woke or its network changed: it is looked at once. */
   | { readonly kind: 'roused'; readonly why: NetworkEvent }
 

@@ -1,6 +1,6 @@
 import { KeytoolError } from '@keytool/keygen'
 import type { Connection } from '../connection/connection.js'
-import type { Forward } from '../forwards/forward.js'
+import type { Forward, Guest } from '../forwards/forward.js'
 import { type NetworkEvent, watchNetwork } from '../platform/network-watch.js'
 import { Backoff } from './backoff.js'
 import { type Clock, systemClock } from './clock.js'
@@ -47,6 +47,8 @@ export class HeldTunnel implements Tunnel {
   /** There was a key to log in with, and it did not do: looking for one is no help. */
   #keyDidNotDo = false
   #checking = false
+  /** How many have waited at once since it went down: one who comes and goes again and again is told of once. */
+  #mostHeld = 0
   #ending: Promise<void> | undefined
   #cameUp: () => void = () => {}
   #neverUp: (error: KeytoolError) => void = () => {}
@@ -65,7 +67,12 @@ export class HeldTunnel implements Tunnel {
     )
     this.#backoff = new Backoff(clock.now(), options.random ?? Math.random)
     this.#room = new WaitingRoom({ target, whileDown, holdTime, holdMax, clock })
-    this.#kept = new KeptForwards({ options, clock, tell: this.#tell, enter: forward => this.#enter(forward) })
+    this.#kept = new KeptForwards({
+      options,
+      clock,
+      tell: this.#tell,
+      enter: (forward, guest) => this.#enter(forward, guest),
+    })
     this.done = new Promise(resolve => {
       this.#finish = resolve
     })
@@ -116,10 +123,12 @@ export class HeldTunnel implements Tunnel {
     return this.#end()
   }
 
-  #enter(forward: ForwardRef): Promise<Connection> {
-    const before = this.#room.size
-    const entered = this.#room.take()
-    if (this.#room.size > before) this.#tell({ kind: 'held', forward, waiting: this.#room.size })
+  #enter(forward: ForwardRef, guest?: Guest): Promise<Connection> {
+    const entered = this.#room.take(guest)
+    if (this.#room.size > this.#mostHeld) {
+      this.#mostHeld = this.#room.size
+      this.#tell({ kind: 'held', forward, waiting: this.#mostHeld })
+    }
     return entered
   }
 
@@ -168,16 +177,19 @@ export class HeldTunnel implements Tunnel {
     this.#machine.moveTo({ name: 'up' })
     if (this.#ending) return
     this.#room.open(connection)
+    this.#mostHeld = 0
     this.#cameUp()
     this.#kept.begin()
   }
 
   #failed(error: KeytoolError, spent: number): void {
     const mayRetry = this.#wasUp || (this.#options.wait ?? false)
-    const remedy = mayRetry ? remedyFor(error) : 'stop'
+    const remedy = mayRetry ? remedyFor(error, this.#wasUp) : 'stop'
     if (remedy === 'stop') void this.#end(error)
     else if (remedy === 'key') this.#waitForKey(error)
-    else this.#wait(error, this.#hastened ? 0 : this.#backoff.afterFailure(this.#clock.now(), spent))
+    else if (this.#hastened) this.#wait(error, 0)
+    else if (remedy === 'rarely') this.#wait(error, this.#backoff.afterMismatch())
+    else this.#wait(error, this.#backoff.afterFailure(this.#clock.now(), spent))
   }
 
   #lost(connection: Connection, cause: KeytoolError): void {
@@ -187,7 +199,7 @@ export class HeldTunnel implements Tunnel {
     this.#connection = undefined
     this.#room.shut()
     this.#kept.detach()
-    if (remedyFor(cause) === 'stop') return void this.#end(cause)
+    if (remedyFor(cause, true) === 'stop') return void this.#end(cause)
     const message = `the connection to ${this.#options.target} is lost`
     this.#wait(
       new KeytoolError('unreachable', message, { reason: explainError(cause), cause }),
@@ -268,25 +280,42 @@ export class HeldTunnel implements Tunnel {
     return this.#ending
   }
 
+  /** Whatever goes wrong in one step, the others are gone, and whoever waits for the end hears of it. */
   async #takeDown(error: KeytoolError | undefined): Promise<void> {
-    this.#abort.abort()
-    this.#callOff()
-    this.#stopWatch()
     const end = error ?? new KeytoolError('cancelled', `the tunnel to ${this.#options.target} was stopped`)
-    this.#room.close(end)
-    const closed = this.#kept.close()
-    // A server that is asked to stop listening may be silent: the goodbye ends that, too.
-    for (const connection of [this.#connection, this.#coming]) if (connection) this.#leave(connection)
+    const closing: Promise<void>[] = []
+    const note = (cause: unknown) => {
+      this.#lastError = toError(cause)
+    }
+    const steps: readonly (() => void)[] = [
+      () => this.#abort.abort(),
+      () => this.#callOff(),
+      () => this.#stopWatch(),
+      () => this.#room.close(end),
+      () => closing.push(this.#kept.close().catch(note)),
+      // A server that is asked to stop listening may be silent: the goodbye ends that, too.
+      () => this.#connection && this.#leave(this.#connection),
+      () => this.#coming && this.#leave(this.#coming),
+    ]
+    for (const step of steps) attempt(step, note)
     this.#connection = undefined
-    await closed
+    await Promise.all(closing)
     await Promise.all(this.#leaving)
-    this.#machine.moveTo({ name: 'stopped', ...(error && { error }) })
     if (error) this.#lastError = error
+    attempt(() => this.#machine.moveTo({ name: 'stopped', ...(error && { error }) }), note)
     this.#neverUp(end)
     this.#finish(error)
   }
 
   readonly #tell: TellEvent = event => this.#options.onEvent?.({ ...event, at: this.#clock.now() })
+}
+
+function attempt(step: () => void, note: (cause: unknown) => void): void {
+  try {
+    step()
+  } catch (cause) {
+    note(cause)
+  }
 }
 
 function showTime(milliseconds: number): string {

@@ -1,5 +1,5 @@
 import type { Connection } from '../connection/connection.js'
-import type { Forward } from '../forwards/forward.js'
+import type { Forward, Guest } from '../forwards/forward.js'
 import { openForward } from '../forwards/open.js'
 import { type ForwardSpec, formatListen } from '../forwards/spec.js'
 import type { Clock } from './clock.js'
@@ -16,7 +16,7 @@ export interface KeptForwardsOptions {
   readonly clock: Clock
   readonly tell: TellEvent
   /** Where a new connection of a forward asks for the tunnel's. */
-  readonly enter: (forward: ForwardRef) => Promise<Connection>
+  readonly enter: (forward: ForwardRef, guest?: Guest) => Promise<Connection>
 }
 
 /** All forwards of one tunnel. */
@@ -70,8 +70,9 @@ export class KeptForwards {
   async close(): Promise<void> {
     this.#closed = true
     await this.#opening.catch(() => {})
-    await Promise.all(this.#kept.map(kept => kept.close()))
-    for (const troubles of this.#troubles) troubles.stop()
+    const ends = await Promise.allSettled(this.#kept.map(kept => kept.close()))
+    for (const troubles of this.#troubles) troubles.end()
+    for (const end of ends) if (end.status === 'rejected') throw end.reason
   }
 
   async #open(spec: ForwardSpec): Promise<KeptForward> {
@@ -79,19 +80,17 @@ export class KeptForwards {
     let kept: KeptForward | undefined
     // A remote forward's port may be chosen later.
     const ref = (): ForwardRef => ({ spec, place: kept?.forward.place ?? formatListen(spec) })
-    const troubles = new Troubles(clock, (error, count) => {
-      tell({ kind: 'trouble', forward: ref(), error, count })
-    })
+    const troubles = new Troubles(clock, trouble => tell({ kind: 'trouble', forward: ref(), ...trouble }))
     this.#troubles.push(troubles)
     const forward = await (options.openForward ?? openForward)(spec, {
-      link: { connection: () => enter(ref()) },
+      link: { connection: guest => enter(ref(), guest) },
       ...(options.limits && { limits: options.limits }),
       onTrouble: error => {
-        options.onTrouble?.(spec, error)
         if (this.#closed) return
         troubles.note(toError(error))
         kept?.suspect()
       },
+      onLeftover: error => tell({ kind: 'leftover', forward: ref(), error }),
     })
     kept = new KeptForward(forward, {
       clock,

@@ -29,10 +29,11 @@ const eventWords: { readonly [K in TunnelEvent['kind']]: (event: EventOf<K>) => 
     return `${showForward(forward)} is ${state}${why}`
   },
   held: ({ forward, waiting }) => `${showForward(forward)}: a connection is held, ${waiting} in all`,
-  trouble: ({ forward, error, count }) => {
+  trouble: ({ forward, error, count, isMixed }) => {
     const what = count === 1 ? 'a connection was' : `${count} connections were`
-    return `${showForward(forward)}: ${what} reset: ${explain(error)}`
+    return `${showForward(forward)}: ${what} reset${isMixed ? ', the last one' : ''}: ${explain(error)}`
   },
+  leftover: ({ forward, error }) => `${showForward(forward)}: ${explain(error)}`,
   roused: ({ why }) => (why === 'wake' ? 'the machine woke up' : 'the network has changed'),
 }
 

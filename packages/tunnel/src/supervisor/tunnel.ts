@@ -48,9 +48,10 @@ export interface TunnelOptions {
   readonly onState?: (state: TunnelState) => void
   /** Told once for each forward when it first carries, with the port that was chosen. */
   readonly onForward?: (forward: Forward) => void
-  /** Told when a connection could not be carried, each time. The forward goes on. */
-  readonly onTrouble?: (forward: ForwardSpec, error: unknown) => void
-  /** Told of everything that is worth a line in a log: `formatEvent` writes it. */
+  /**
+   * Told of everything that is worth a line in a log: `formatEvent` writes it. Of what others can bring about at will, one a
+   * second for each forward at most, after the first few.
+   */
   readonly onEvent?: (event: TunnelEvent) => void
   /** Tells when the machine wakes or its network changes. Default: this machine's. */
   readonly watch?: WatchNetwork

@@ -1,5 +1,6 @@
 import { KeytoolError } from '@keytool/keygen'
 import type { Connection } from '../connection/connection.js'
+import type { Guest } from '../forwards/forward.js'
 import type { Clock } from './clock.js'
 
 export interface WaitingRoomOptions {
@@ -40,8 +41,11 @@ export class WaitingRoom {
     return this.#connection === undefined
   }
 
-  /** @throws KeytoolError `unreachable` when there is none and no more are held, or when that took too long */
-  take(): Promise<Connection> {
+  /**
+   * @param guest who asks: one who leaves has no place here any more
+   * @throws KeytoolError `unreachable` when there is none and no more are held, when that took too long, or who asked has left
+   */
+  take(guest?: Guest): Promise<Connection> {
     if (this.#connection) return Promise.resolve(this.#connection)
     const { target, whileDown, holdTime, holdMax, clock } = this.#options
     if (this.#end) return Promise.reject(this.#end)
@@ -53,6 +57,7 @@ export class WaitingRoom {
     return new Promise((resolve, reject) => {
       const settle = (end: () => void) => {
         callOff()
+        unwatch()
         this.#waiters.delete(waiter)
         end()
       }
@@ -65,6 +70,10 @@ export class WaitingRoom {
         waiter.leave(new KeytoolError('unreachable', `${target} is not connected`, { reason }))
       })
       this.#waiters.add(waiter)
+      const unwatch =
+        guest?.onLeave(() =>
+          waiter.leave(new KeytoolError('unreachable', 'the connection left before it was carried')),
+        ) ?? (() => {})
     })
   }
 
