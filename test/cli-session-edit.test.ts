@@ -53,6 +53,11 @@ describe('by options', () => {
     expect(await read()).toEqual({ ...others, ...('proxyCommand' in fields ? {} : { jump }), ...fields })
   })
 
+  test('the charset none is none', async () => {
+    await edit('--charset', 'none')
+    expect(await read()).not.toHaveProperty('charset')
+  })
+
   test('each thing can be taken out', async () => {
     const without = ['user', 'charset', 'key', 'jump', 'forward-agent', 'weak-algorithms', 'forwards', 'proxy-command']
     await edit(...without.map(name => `--no-${name}`))
@@ -68,6 +73,8 @@ describe('by options', () => {
     [['mail', '-J', 'a', '--proxy-command', 'b'], 2, 'usage', /two ways/],
     [['mial', '-p', '1'], 3, 'not-found', /mail/],
     [['mail'], 2, 'usage', /no terminal/],
+    [['mial'], 3, 'not-found', /did you mean mail/],
+    [['mail', '--weak', 'foo'], 2, 'usage', /foo is no algorithm/],
   ] as [string[], number, string, RegExp][])(
     'edit %j is refused, nothing is written',
     async (args, status, code, says) => {

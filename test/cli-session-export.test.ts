@@ -138,6 +138,24 @@ test('to standard output, byte for byte', async () => {
   expect(await askSsh(join(home.path, 'config'), 'mail')).toContain('hostname mail.example')
 })
 
+test('--json: the text, or the file it was written to, and what was left out', async () => {
+  await save('mail', 'mail.example', '--charset', 'euc-jp')
+  const exportJson = async (...args: string[]) =>
+    JSON.parse((await runIn(home, ['session', 'export', 'mail', '--json', ...args])).stdout)
+  const leftOut = [{ name: 'mail', what: ['the charset euc-jp'] }]
+  const text = 'Host mail\n  HostName mail.example\n  Port 22\n  # keytool: charset euc-jp\n'
+  expect(await exportJson()).toEqual({ format: 'ssh_config', text, leftOut })
+  const reg = await exportJson('--format', 'reg')
+  expect(reg).toEqual({
+    format: 'reg',
+    text: expect.stringMatching(/^Windows Registry[^\0]*"HostName"="mail\.example"/),
+    leftOut: [],
+  })
+  const path = join(home.path, 'config')
+  expect(await exportJson('-o', 'config')).toEqual({ format: 'ssh_config', path, leftOut })
+  expect(await readFile(path, 'utf8')).toBe(text)
+})
+
 test.each([
   [[], 2, 'usage'],
   [['mail', '--all'], 2, 'usage'],

@@ -55,6 +55,17 @@ describe('save', () => {
     )
   })
 
+  test('hundreds of forwards', async () => {
+    const many = Array.from({ length: 300 }, (_, i) => `${20_000 + i}:localhost:110`)
+    await save('many', 'mail.example', ...many.flatMap(text => ['-L', text]))
+    expect((await read('many')).forwards.local).toEqual(many)
+  })
+
+  test('without a charset, by its name', async () => {
+    await save('mail', 'mail.example', '--charset', 'none')
+    expect(await read('mail')).not.toHaveProperty('charset')
+  })
+
   test('--json gives the session', async () => {
     const args = ['mail', 'hana@mail.example', '-p', '229', '--charset', 'euc-jp', ...forwards, '--json']
     expect(JSON.parse(await save(...args))).toEqual(full)
@@ -146,7 +157,8 @@ describe('refused, and nothing is written', () => {
     [['mail', 'mail.example', '--proxy-command', 'none'], /proxyCommand/],
     [['mail', 'mail.example', '--proxy-command', 'a', '-J', 'b'], /two ways/],
     [['mail', 'mail.example', '--host-key-alias', '-x'], /hostKeyAlias/],
-    [['mail', 'mail.example', '--weak', 'a b'], /weak/],
+    [['mail', 'mail.example', '--weak', 'a b'], /let in/],
+    [['mail', 'mail.example', '--weak', 'ssh-rsa', '--weak', 'foo'], /foo is no algorithm[\s\S]*ssh-rsa/],
     [['../mail', 'mail.example'], /name/],
     [['.mail', 'mail.example'], /name/],
     [['', 'mail.example'], /name/],
@@ -285,6 +297,20 @@ describe.each(['show', 'remove'])('%s', command => {
 
   test('no name: 2', () =>
     expectRefused(home, ['session', command], { status: 2, code: 'usage', says: /missing.*name/ }))
+})
+
+test('list --json: what is broken is one JSON value, the good ones are shown', async () => {
+  await save('web', 'web.example')
+  for (let i = 0; i < 12; i++) await writeFile(fileOf(`bad${i}`), '{')
+  const { status, stdout, stderr } = await runIn(home, ['session', 'list', '--json'])
+  expect([status, JSON.parse(stdout)]).toEqual([6, [await read('web')]])
+  expect(JSON.parse(stderr)).toEqual({
+    error: {
+      code: 'damaged',
+      message: "12 sessions can't be read",
+      reason: expect.stringMatching(/bad0\.json is no JSON; .*bad10\.json.*; and 2 more$/),
+    },
+  })
 })
 
 describe('a file that is not as it should be', () => {

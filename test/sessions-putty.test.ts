@@ -1,10 +1,13 @@
+import { spawn } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { connect, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { jest } from '@jest/globals'
 import { runIn, succeed } from './cli-fixture.js'
 import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
-import { findFreePort } from './world/port.js'
+import { findFreePort, waitForPort } from './world/port.js'
 import { type RunResult, run, runOrThrow } from './world/run.js'
 import { startSshAgent } from './world/ssh-agent.js'
 import { type Sshd, startSshd } from './world/sshd.js'
@@ -116,6 +119,40 @@ process.stdin.pipe(socket).pipe(process.stdout)
     expect(jumped.stderr).toContain(`proxy: Connecting to 127.0.0.1 port ${sshd.port}`)
   } finally {
     await agent.stop()
+  }
+})
+
+test("PuTTY's proxies are nc's: SOCKS 4 and 5 through ssh -D, HTTP", async () => {
+  const open = join(home.path, 'proxy-key')
+  await runOrThrow(peerPath('puttygen'), [key, '-O', 'private-openssh-new', '-o', open], home)
+  const [socks, web] = await Promise.all([findFreePort(), findFreePort()])
+  const ssh = ['-N', '-F', 'none', '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null', '-i', open]
+  const to = ['-D', `127.0.0.1:${socks}`, '-p', String(sshd.port), `${user.name}@${sshd.host}`]
+  const proxy = spawn(peerPath('ssh'), [...ssh, ...to], { env: home.env, stdio: 'ignore' })
+  const http = createServer().on('connect', (request, near: Socket) => {
+    const [host, port] = (request.url ?? '').split(':')
+    const far = connect(Number(port), host, () => near.write('HTTP/1.0 200 OK\r\n\r\n'))
+    for (const end of [near, far]) end.on('error', () => {})
+    near.pipe(far).pipe(near)
+  })
+  try {
+    http.listen(web, '127.0.0.1')
+    await Promise.all([socks, web].map(port => waitForPort(port)))
+    for (const [method, port] of [
+      [1, socks],
+      [2, socks],
+      [3, web],
+    ]) {
+      const values = `HostName=x\nProxyMethod=${method}\nProxyHost=127.0.0.1\nProxyPort=${port}\n`
+      await writeFile(join(home.path, `proxy-${method}`), values)
+      await runIn(home, ['session', 'import', `proxy-${method}`])
+      const saved = JSON.parse(await succeed(home, ['session', 'show', `proxy-${method}`, '--json']))
+      const command = saved.proxyCommand.replace('%h', sshd.host).replace('%p', sshd.port)
+      expect((await run('/bin/sh', ['-c', `echo | ${command}`], { env: home.env })).stdout).toMatch(/^SSH-2\.0-OpenSSH/)
+    }
+  } finally {
+    proxy.kill()
+    http.close()
   }
 })
 

@@ -75,7 +75,7 @@ test('a link stays a link; -f names another file; --json has the facts', async (
   expect(JSON.parse(result.stderr)).toMatchObject({ error: { code: 'not-found', hint: 'it is known as web1' } })
   expect(JSON.parse((await ours('remove', '--json', 'web1')).stdout)).toMatchObject({
     host: 'web1',
-    removed: [{ file: '~/.ssh/known_hosts', line: 1, marker: null, hosts: 'web1', type: 'ssh-ed25519' }],
+    removed: [{ file: file(), line: 1, marker: null, hosts: 'web1', type: 'ssh-ed25519' }],
     left: [],
   })
   expect((await lstat(file())).isSymbolicLink()).toBe(true)
@@ -88,7 +88,8 @@ test('list shows the lines that ssh-keygen -F finds, fingerprints as ssh-keygen 
   const marked = `@cert-authority *.example ${keys[1]}\n@revoked * ${keys[1]}\n`
   await writeFile(file(), `a.example,b ${keys[0]}\nc ${keys[1]}\n${marked}[a.example]:2222 ${keys[1]}\n`)
   const { stdout } = await ours('list', 'a.example', '--json')
-  const found = JSON.parse(stdout) as { line: number; fingerprint: string; marker: string | null }[]
+  const found = JSON.parse(stdout) as { file: string; line: number; fingerprint: string; marker: string | null }[]
+  expect(found.map(each => each.file)).toEqual([file(), file(), file()])
   expect(found.map(({ line, marker }) => [line, marker])).toEqual([
     [1, null],
     [3, 'cert-authority'],

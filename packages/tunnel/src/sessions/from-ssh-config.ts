@@ -3,9 +3,10 @@ import { isKeytoolError, showForeign } from '@keytool/keygen'
 import { readSshConfig } from '../config/ssh-config/read.js'
 import type { HostSettings } from '../config/ssh-config/settings.js'
 import type { Carried, ImportCandidate } from './import.js'
+import { findToLookAt } from './look-at.js'
 import { makeSessionName } from './names.js'
 import { checkSession } from './schema.js'
-import { listSshHosts } from './ssh-hosts.js'
+import { listSshHosts, MAX_WORK } from './ssh-hosts.js'
 
 export interface SshConfigSource {
   readonly home: string
@@ -41,18 +42,35 @@ const rows: readonly (readonly [name: string, read: (settings: HostSettings) => 
   ['Ciphers', ({ ciphers }) => ciphers],
   ['MACs', ({ macs }) => macs],
   ['KexAlgorithms', ({ kexAlgorithms }) => kexAlgorithms],
+  ['CASignatureAlgorithms', ({ caSignatureAlgorithms }) => caSignatureAlgorithms],
+  ['RevokedHostKeys', ({ revokedHostKeysFiles }) => revokedHostKeysFiles?.length],
+  ['RequiredRSASize', ({ requiredRsaSize }) => requiredRsaSize],
+  ['BatchMode', ({ batchMode }) => batchMode],
+  ['NumberOfPasswordPrompts', ({ numberOfPasswordPrompts }) => numberOfPasswordPrompts],
   ['HostKeyAlgorithms', ({ hostKeyAlgorithms }) => hostKeyAlgorithms],
 ]
+
+/** What a file for ssh names. */
+export interface FromSshConfig {
+  readonly hosts: readonly ImportCandidate[]
+  /** Names of hosts that were not read, because all files are read for each host and that would take too long. */
+  readonly notRead: readonly string[]
+  /** Patterns and `Match` blocks, which count for the hosts they fit and name none; each once, safe to show. */
+  readonly patterns: readonly string[]
+  readonly matches: readonly string[]
+}
 
 /**
  * The hosts that a file for ssh names one by one, each as ssh would reach it by that name; the system's own file has no say
  * here. A host that can't be read is refused, for itself.
  * @throws KeytoolError as {@link listSshHosts}
  */
-export async function sessionsFromSshConfig({ home, localUser, file }: SshConfigSource): Promise<ImportCandidate[]> {
-  const hosts = await listSshHosts(file ?? join(home, '.ssh', 'config'), { home, isNamed: file !== undefined })
+export async function sessionsFromSshConfig({ home, localUser, file }: SshConfigSource): Promise<FromSshConfig> {
+  const path = file ?? join(home, '.ssh', 'config')
+  const { names, lines, patterns, matches } = await listSshHosts(path, { home, isNamed: file !== undefined })
+  const last = Math.max(1, Math.floor(MAX_WORK / lines))
   const found: ImportCandidate[] = []
-  for (const host of hosts) {
+  for (const host of names.slice(0, last)) {
     try {
       const settings = await readSshConfig(
         { host, localUser, home },
@@ -64,7 +82,8 @@ export async function sessionsFromSshConfig({ home, localUser, file }: SshConfig
       found.push({ from: host, found: error })
     }
   }
-  return found
+  const show = (words: readonly string[]) => words.map(word => showForeign(word, 80))
+  return { hosts: found, notRead: show(names.slice(last)), patterns: show(patterns), matches: show(matches) }
 }
 
 function carry(name: string, settings: HostSettings): Carried {
@@ -90,7 +109,8 @@ function carry(name: string, settings: HostSettings): Carried {
     ...(hostKeyAlias !== undefined && { hostKeyAlias }),
   })
   const said = rows.filter(([, read]) => read(settings)).map(([row]) => row)
-  const ignored = new Set(settings.ignored.map(({ keyword }) => showForeign(keyword, 40)))
-  const lookAt = key !== undefined && !isAbsolute(key) ? [`the key's path: ${showForeign(key)}`] : []
-  return { session, leftOut: [...said, ...ignored], looks: 0, lookAt }
+  const notDone = [...settings.ignored, ...(settings.needed ?? [])]
+  const ignored = new Set(notDone.map(({ keyword }) => showForeign(keyword, 40)))
+  const lookAtKey = key !== undefined && !isAbsolute(key) ? [`the key's path: ${showForeign(key)}`] : []
+  return { session, leftOut: [...said, ...ignored], looks: 0, lookAt: [...lookAtKey, ...findToLookAt(session)] }
 }

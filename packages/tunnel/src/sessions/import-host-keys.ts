@@ -96,7 +96,7 @@ async function look(
   key: PublicKey,
   entries: readonly Entry[],
 ): Promise<ImportedHostKey> {
-  const found = await judge(entries, host, port, key.blob, 0n)
+  const found = await judge(entries, host, port, key.blob, { now: 0n })
   const described = describe(name, key)
   if (found.state === 'known') return { ...described, state: 'known' }
   if (found.state === 'unknown') return { ...described, state: 'new' }

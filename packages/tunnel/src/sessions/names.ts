@@ -3,10 +3,11 @@ const MAX_NAME = 64
 
 /**
  * A session's name made of a foreign one: accents fall off letters, all that can't stand in a name becomes a dash. The
- * same text gives the same name each time. Nothing left of it: `fallback`, made into a name likewise.
+ * same text gives the same name each time. Less than half of its letters and digits left: `fallback`, made into a name
+ * likewise, because nobody would know the session by the rest.
  */
 export function makeSessionName(text: string, fallback: string): string {
-  return shape(text) || shape(fallback) || 'session'
+  return (isKnownByRest(text) && shape(text)) || shape(fallback) || 'session'
 }
 
 /** Names that are taken, in small letters, each with the number to try next. */
@@ -30,12 +31,21 @@ export function numberName(name: string, taken: TakenNames): string {
 
 function shape(text: string): string {
   if (/^(?![-.])[A-Za-z0-9._-]{1,64}$/.test(text)) return text
-  return text
-    .slice(0, 4 * MAX_NAME)
-    .normalize('NFKD')
-    .replace(/\p{M}/gu, '')
+  return withoutAccents(text)
     .replace(/[^A-Za-z0-9._]+/g, '-')
     .replace(/^[-.]+/, '')
     .slice(0, MAX_NAME)
     .replace(/-+$/, '')
+}
+
+function isKnownByRest(text: string): boolean {
+  const all = withoutAccents(text).match(/[\p{L}\p{N}]/gu) ?? []
+  return 2 * all.filter(each => each <= '\u007f').length >= all.length
+}
+
+function withoutAccents(text: string): string {
+  return text
+    .slice(0, 4 * MAX_NAME)
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
 }

@@ -31,7 +31,7 @@ export interface Session {
 const VERSION = 1
 const MAX_PATH = 4096
 const MAX_COMMAND = 4096
-const MAX_FORWARDS = 256
+const MAX_FORWARDS = 1024
 const MAX_WEAK = 64
 
 /** Checks one value; throws a KeytoolError or returns it. */
@@ -109,7 +109,9 @@ function checkForwards(value: unknown): void {
   }
   for (const kind of forwardKinds) {
     const list = given[kind]
-    if (!Array.isArray(list) || list.length > MAX_FORWARDS) throw damaged(`${kind} is no list of forwards`)
+    if (!Array.isArray(list)) throw damaged(`${kind} is no list of forwards`)
+    if (list.length > MAX_FORWARDS)
+      throw damaged(`${list.length} ${kind} ones, and ${MAX_FORWARDS} of a kind are the most`)
     for (const spec of list) parseForward(kind, text(spec))
   }
 }

@@ -5,8 +5,8 @@ import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import { findNear } from './near.js'
 import { checkSession, checkSessionName, type Session } from './schema.js'
 
-/** A session is some lines; what is larger is none. In bytes. */
-const MAX_SIZE = 256 * 1024
+/** Thousands of forwards have room; what is larger is no session. In bytes. */
+const MAX_SIZE = 1024 * 1024
 
 /** What a folder of sessions holds: those that can be read, and why the others can't. */
 export interface SessionList {
@@ -34,6 +34,9 @@ export class SessionStore {
    */
   async save(session: Session, options: { replace?: boolean } = {}): Promise<string> {
     checkGiven(session)
+    const bytes = Buffer.from(`${JSON.stringify(session, null, 2)}\n`)
+    // What could be written but never read again.
+    if (bytes.length > MAX_SIZE) throw new KeytoolError('usage', `the session is larger than ${MAX_SIZE} bytes`)
     const path = this.pathOf(session.name)
     const { replace = false } = options
     const old = await readIfThere(path, MAX_SIZE)
@@ -44,7 +47,7 @@ export class SessionStore {
       })
     }
     if (old) refuseNewer(old)
-    await writeWhole(path, Buffer.from(`${JSON.stringify(session, null, 2)}\n`), { replace })
+    await writeWhole(path, bytes, { replace })
     return path
   }
 

@@ -44,6 +44,6 @@ export const run: Run = async (args, context) => {
   ])
   for (const row of columns(rows)) say.line(row)
   if (found.length === 0) say.note('no host is known yet')
-  say.facts(found.map(toFacts))
+  say.facts(found.map(each => toFacts(each, context)))
   return 0
 }

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { KeytoolError, nameOfHost, showForeign } from '@keytool/keygen'
 import { checkHost, checkPort, type KnownHost, KnownHosts, SessionStore } from '@keytool/tunnel'
 import type { Context } from '../../context.js'
@@ -65,9 +65,11 @@ export async function notKnown({ host, port }: Named, knownHosts: KnownHosts): P
   })
 }
 
-/** The facts of a line, for programs. */
-export function toFacts({ place, marker, hosts, keyType, fingerprint }: KnownHost): object {
-  return { file: place.file, line: place.line, marker: marker ?? null, hosts, type: keyType, fingerprint }
+/** The facts of a line, for programs: the file with its whole path. */
+export function toFacts({ place, marker, hosts, keyType, fingerprint }: KnownHost, { places }: Context): object {
+  // Shortened for people; all others are whole.
+  const file = place.file.startsWith(join('~', '/')) ? join(places.home, place.file.slice(1)) : place.file
+  return { file, line: place.line, marker: marker ?? null, hosts, type: keyType, fingerprint }
 }
 
 /** Where a line stands. */

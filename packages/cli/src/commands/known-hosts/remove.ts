@@ -37,7 +37,8 @@ export const run: Run = async (args, context) => {
   tell(forgotten, context)
   const host = nameOfHost(named.host, named.port)
   const { removed, left, old } = forgotten
-  context.say.facts({ host, removed: removed.map(toFacts), left: left.map(toFacts), old })
+  const facts = (lines: readonly KnownHost[]) => lines.map(each => toFacts(each, context))
+  context.say.facts({ host, removed: facts(removed), left: facts(left), old })
   return 0
 }
 

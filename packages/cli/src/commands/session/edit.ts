@@ -58,6 +58,8 @@ export const run: Run = async (args, context) => {
   // commander sets what has a --no- form alone to true.
   const isAsked = !forwards || !weakAlgorithms || Object.keys(options).length > 0
   if (!isAsked && !hasTerminal(context)) {
+    // What is not there can't be edited with options either.
+    await store.load(name)
     throw new KeytoolError('usage', 'say what is to be changed: there is no terminal for an editor', {
       hint: `${context.name} session edit --help`,
     })

@@ -9,7 +9,7 @@ import type { Context } from '../../context.js'
 import { keepSession } from './keep.js'
 
 /** In bytes, as a session's file. */
-const MAX_SIZE = 256 * 1024
+const MAX_SIZE = 1024 * 1024
 
 /**
  * Opens a session's file in the user's editor. A draft lies beside it meanwhile; the session changes only when the draft is

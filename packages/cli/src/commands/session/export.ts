@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 import {
   formatPuttyRegistry,
@@ -14,6 +15,8 @@ import { writeResult } from '../../output.js'
 
 interface Written {
   readonly bytes: Buffer
+  /** How its bytes are read as text; a mark in front is none of it. */
+  readonly encoding?: 'utf-16le'
   /** What the other program can't do with it, by session. */
   readonly leftOut: readonly { readonly name: string; readonly what: readonly string[] }[]
 }
@@ -30,7 +33,11 @@ const formats: Readonly<Record<string, Write>> = {
   }),
   reg: sessions => {
     const all = sessions.map(puttyFromSession)
-    return { bytes: formatPuttyRegistry(all), leftOut: all.map(({ name, leftOut }) => ({ name, what: leftOut })) }
+    return {
+      bytes: formatPuttyRegistry(all),
+      encoding: 'utf-16le',
+      leftOut: all.map(({ name, leftOut }) => ({ name, what: leftOut })),
+    }
   },
   putty: sessions => {
     const [only, ...others] = sessions.map(puttyFromSession)
@@ -72,12 +79,15 @@ export const run: Run = async (args, context) => {
     })
   }
   const sessions = await choose(parsed.words, all, context)
-  const { bytes, leftOut } = write(sessions)
-  await writeResult(bytes, { path: output, mode: 0o600, force }, context)
+  const { bytes, encoding = 'utf-8', leftOut } = write(sessions)
+  const isFile = output !== undefined && output !== '-'
+  if (isFile || !context.say.json) await writeResult(bytes, { path: output, mode: 0o600, force }, context)
   for (const { name, what } of leftOut) {
     if (what.length > 0)
       context.say.note(`${name}: ${what.join('; ')}: ${format === 'ssh_config' ? 'ssh' : 'PuTTY'} has no word for that`)
   }
+  const where = isFile ? { path: resolve(output) } : { text: new TextDecoder(encoding).decode(bytes) }
+  context.say.facts({ format, ...where, leftOut: leftOut.filter(({ what }) => what.length > 0) })
   return 0
 }
 

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
-import { parseForward, type Session } from '@keytool/tunnel'
+import { checkWeak, parseForward, type Session } from '@keytool/tunnel'
 import { checkDistinct } from '../../forwards.js'
 import { type Usage, wholeNumber } from '../../options.js'
 
@@ -25,7 +25,7 @@ export const fieldOptions: NonNullable<Usage['options']> = [
   ['--host <host>', 'name or address of the server'],
   ['-p, --port <port>', 'its port (default: 22)'],
   ['-l, --user <user>', 'who logs in (default: who runs this)'],
-  ['--charset <charset>', "what the server's programs write, such as euc-jp"],
+  ['--charset <charset>', "what the server's programs write, such as euc-jp; none: bytes pass untouched"],
   ['-i, --key <file>', 'the key to log in with'],
   ['-L, --local <forward>', '[bind:]port:host:hostport or Unix sockets, may be given again', 'many'],
   ['-R, --remote <forward>', 'the same, listening on the server; without a target: SOCKS', 'many'],
@@ -37,10 +37,15 @@ export const fieldOptions: NonNullable<Usage['options']> = [
   ['--weak <algorithm>', 'a weak algorithm to let in, by name, may be given again', 'many'],
 ]
 
+/** What it is called not to have one: no charset has this name. */
+const NO_CHARSET = 'none'
+
 /** The session with what the options say in place of what it had; forwards and weak algorithms are added. */
 export function withFields(session: Session, options: FieldOptions): Session {
   const { user, charset, key, jump, proxyCommand, hostKeyAlias, host, port, forwardAgent } = options
   if (key === '') throw new KeytoolError('usage', "the name of the key's file is empty")
+  // A name that nothing can be let in by would stop each connection.
+  if (options.weak) checkWeak(options.weak)
   const { local, remote, dynamic } = session.forwards
   const weak = addTo(session.weak ?? [], options.weak)
   const changed = {
@@ -56,7 +61,7 @@ export function withFields(session: Session, options: FieldOptions): Session {
   // A session is used from any folder. The other of two ways goes.
   const texts = {
     user,
-    charset,
+    charset: charset === NO_CHARSET ? false : charset,
     key: typeof key === 'string' ? resolve(key) : key,
     jump: jump ?? (proxyCommand ? false : undefined),
     proxyCommand: proxyCommand ?? (jump ? false : undefined),

@@ -23,7 +23,7 @@ const usage: Usage = {
   takes: '[files...]',
   summary:
     "Take over sessions and host keys: PuTTY's and KiTTY's registry export (.reg), PuTTY's folder on Unix, WinSCP.ini, " +
-    "ssh_config. Without FILE PuTTY's folder is looked for. What is there already stays; passwords are never carried.",
+    "ssh_config. - is standard input; without FILE PuTTY's folder is looked for. What is there already stays; passwords are never carried.",
   examples: ['session import --dry-run', 'session import putty.reg', 'session import --from ssh_config'],
   options: [
     ['--from <program>', `${known.join(', ')}: take only what is this one's (default: what FILE holds)`],
@@ -46,8 +46,13 @@ export const run: Run = async (args, context) => {
   const incoming = [...toIncoming(saved), ...read.flatMap(({ others }) => others)]
   const sessions = await importSessions(incoming, new SessionStore(context.places.config), { replace: force, dryRun })
   const hostKeys = await importHostKeys(saved.hostKeys, new KnownHosts({ home: context.places.home }), { dryRun })
-  sayImport({ sessions, hostKeys, authorities: saved.authorities, dryRun }, context)
-  return statusOf(sessions, hostKeys)
+  const ofSsh = {
+    notRead: read.flatMap(each => each.notRead),
+    patterns: [...new Set(read.flatMap(each => each.patterns))],
+    matches: [...new Set(read.flatMap(each => each.matches))],
+  }
+  sayImport({ sessions, hostKeys, authorities: saved.authorities, ...ofSsh, dryRun }, context)
+  return ofSsh.notRead.length > 0 ? 6 : statusOf(sessions, hostKeys)
 }
 
 async function readAll(paths: readonly string[], from: string | undefined, context: Context): Promise<Read[]> {
@@ -73,7 +78,7 @@ async function look(from: string | undefined, context: Context): Promise<Read[]>
   })
 }
 
-/** The worst thing that was said: something refused, a host key that contradicts, a name in use. */
+/** The worst thing that was said: something refused or left unread (6 as well), a host key that contradicts, a name in use. */
 function statusOf(sessions: readonly ImportedSession[], hostKeys: readonly ImportedHostKey[]): number {
   if ([...sessions, ...hostKeys].some(({ state }) => state === 'refused')) return 6
   if (hostKeys.some(({ state }) => state === 'differs')) return 8

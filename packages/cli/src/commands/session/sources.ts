@@ -29,20 +29,29 @@ const nothing: Saved = { sessions: [], hostKeys: [], authorities: 0 }
 export interface Read {
   readonly saved: Saved
   readonly others: readonly ImportCandidate[]
+  /** Of ssh_config, safe to show: names of hosts that were left out because there is too much to read. */
+  readonly notRead: readonly string[]
+  /** Patterns and `Match` blocks, which name no host. */
+  readonly patterns: readonly string[]
+  readonly matches: readonly string[]
 }
 
+const noneOfSsh = { notRead: [], patterns: [], matches: [] } as const
+
 /**
- * Reads a registry export, WinSCP.ini, a file of a session or of host keys, a folder of PuTTY's (`~/.putty`) or of
+ * Reads what was named (`-`: standard input): a registry export, WinSCP.ini, a file of a session or of host keys, a folder of PuTTY's (`~/.putty`) or of
  * sessions, or what ssh reads.
  * @throws KeytoolError as reading does; `unsupported` for what is none of these
  */
 export async function readNamed(path: string, by: readonly SavedBy[] | undefined, context: Context): Promise<Read> {
-  const isFolder = (await stat(path).catch(() => undefined))?.isDirectory()
+  const isStdin = path === '-'
+  const isFolder = !isStdin && (await stat(path).catch(() => undefined))?.isDirectory()
   if (isFolder) return readFolder(path)
-  const bytes = await readWhole(path)
-  if (detectSaved(bytes) === undefined && /^\s*Host[\s=]/im.test(bytes.toString('latin1')))
+  const bytes = isStdin ? await readStdin(context) : await readWhole(path)
+  if (detectSaved(bytes) === undefined && /^\s*(?:Host|Match)[\s=]/im.test(bytes.toString('latin1')))
     return readSsh(path, context)
-  return { saved: naming(path, () => readSaved(bytes, basename(path), by)), others: [] }
+  const saved = naming(isStdin ? 'standard input' : path, () => readSaved(bytes, basename(path), by))
+  return { saved, others: [], ...noneOfSsh }
 }
 
 /** The same, or `undefined` where there is nothing of the kind. */
@@ -52,8 +61,15 @@ export async function readIfAny(path: string, context: Context): Promise<Read | 
 
 /** The hosts that a file for ssh names one by one. Default: `~/.ssh/config`. */
 export async function readSsh(file: string | undefined, { places }: Context): Promise<Read> {
+  if (file === '-') {
+    throw new KeytoolError('usage', 'ssh_config is not read from standard input', {
+      reason: 'it is read anew for each host',
+      hint: 'name the file: keytool session import --from ssh_config FILE',
+    })
+  }
   const source = { home: places.home, localUser: ownName(), ...(file !== undefined && { file: resolve(file) }) }
-  return { saved: nothing, others: await sessionsFromSshConfig(source) }
+  const { hosts, ...found } = await sessionsFromSshConfig(source)
+  return { saved: nothing, others: hosts, ...found }
 }
 
 /** Where PuTTY on Unix keeps its sessions and host keys: its own variables and folders, in its order. */
@@ -96,7 +112,7 @@ async function readFolder(path: string): Promise<Read> {
       others.push({ from: name, found: error })
     }
   }
-  return { saved: mergeSaved(saved), others }
+  return { saved: mergeSaved(saved), others, ...noneOfSsh }
 }
 
 /** A file in a folder, if it is one of theirs; what else lies there is none of ours. */
@@ -105,6 +121,21 @@ async function readOne(folder: string, name: string): Promise<Saved> {
   if (!(await stat(path).catch(() => undefined))?.isFile()) return nothing
   const bytes = await readPlain(path, name === HOST_KEYS ? undefined : MAX_SESSION)
   return detectSaved(bytes) === undefined ? nothing : naming(path, () => readSaved(bytes, name))
+}
+
+/** In bytes, as of a file. */
+const MAX_STDIN = 16 * 1024 * 1024
+
+async function readStdin({ stdin }: Context): Promise<Buffer> {
+  const parts: Buffer[] = []
+  let size = 0
+  for await (const part of stdin) {
+    const bytes = Buffer.isBuffer(part) ? part : Buffer.from(String(part))
+    size += bytes.length
+    if (size > MAX_STDIN) throw new KeytoolError('damaged', 'standard input is too long to be a file of sessions')
+    parts.push(bytes)
+  }
+  return Buffer.concat(parts)
 }
 
 function naming<T>(path: string, work: () => T): T {

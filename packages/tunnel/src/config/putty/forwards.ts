@@ -11,11 +11,11 @@ const letters: Readonly<Record<ForwardKind, string>> = { local: 'L', remote: 'R'
 /**
  * Reads PuTTY's `PortForwardings`: `L1110=host:110,R8080=localhost:80,D1080=`, a backslash before what separates, `4` or `6` in
  * front for one family of addresses, a bind address before the port.
- * @returns the forwards in ssh's notation, and how many there are that can't be carried
+ * @returns the forwards in ssh's notation, and those that can't be carried, as they stood there: foreign text
  */
-export function readPortForwardings(text: string): { readonly forwards: Forwards; readonly bad: number } {
+export function readPortForwardings(text: string): { readonly forwards: Forwards; readonly bad: readonly string[] } {
   const forwards: Forwards = { local: [], remote: [], dynamic: [] }
-  let bad = 0
+  const bad: string[] = []
   for (const [key, value] of splitMap(text)) {
     const [, family, letter = 'L', source = ''] = /^([A46]?)([LRD]?)(.*)$/s.exec(key) ?? []
     const kind = kinds[letter === '' ? 'L' : letter] ?? 'local'
@@ -24,7 +24,7 @@ export function readPortForwardings(text: string): { readonly forwards: Forwards
       forwards[kind].push(formatForward(spec))
     } catch (error) {
       if (!isKeytoolError(error)) throw error
-      bad++
+      bad.push(value === '' ? key : `${key}=${value}`)
     }
   }
   return { forwards, bad }
@@ -66,17 +66,17 @@ function pairOf(spec: ForwardSpec): [key: string, value: string] | undefined {
 }
 
 /** The forwards that only this program reads back, `L…` or `R…` each. */
-export function readOthers(text: string): Forwards & { readonly bad: number } {
+export function readOthers(text: string): Forwards & { readonly bad: readonly string[] } {
   const forwards: Forwards = { local: [], remote: [], dynamic: [] }
-  let bad = 0
+  const bad: string[] = []
   for (const [item] of splitMap(text)) {
     const kind = kinds[item.slice(0, 1)]
     try {
       if (kind) forwards[kind].push(formatForward(parseForward(kind, item.slice(1))))
-      else bad++
+      else bad.push(item)
     } catch (error) {
       if (!isKeytoolError(error)) throw error
-      bad++
+      bad.push(item)
     }
   }
   return { ...forwards, bad }

@@ -25,6 +25,8 @@ export interface ProxyFound {
   readonly proxyCommand?: string
   /** Why the proxy can't be carried. */
   readonly leftOut?: string
+  /** What has to be there for it. */
+  readonly lookAt?: string
 }
 
 /** The way PuTTY takes to the server, as a session has it. Throws `usage` for a hostile jump host or command. */
@@ -32,12 +34,43 @@ export function readProxy(settings: SavedSettings): ProxyFound {
   const method = methods[methodOf(settings)]
   if (method === 'none') return {}
   if (method === 'command') return readCommand(settings)
+  const protocol = method && protocols[method]
+  if (method && protocol !== undefined) return readWithNetcat(method, protocol, settings)
   if (method !== 'ssh') return { leftOut: `ProxyMethod: a proxy of the kind ${method ?? 'unknown'}` }
   const host = checkHost(textOf(settings, 'ProxyHost').replace(/^\[(.*)\]$/, '$1'))
   const user = textOf(settings, 'ProxyUsername')
   const port = checkPort(numberOf(settings, 'ProxyPort', 22))
   return {
     jump: `${user === '' ? '' : `${checkHopUser(user)}@`}${isIPv6(host) ? `[${host}]` : host}${port === 22 ? '' : `:${port}`}`,
+  }
+}
+
+/** Proxies that OpenBSD's nc speaks to, by its `-X`. */
+const protocols: { readonly [method in (typeof methods)[number]]?: string } = {
+  'SOCKS 4': '4',
+  'SOCKS 5': '5',
+  HTTP: 'connect',
+}
+
+/** PuTTY's default. */
+const PROXY_PORT = 80
+
+/** A command in place of a proxy, if it asks for no password and a shell finds nothing in its name. */
+function readWithNetcat(method: string, protocol: string, settings: SavedSettings): ProxyFound {
+  const leftOut = (why: string) => ({ leftOut: `ProxyMethod: a proxy of the kind ${method}${why}` })
+  if (textOf(settings, 'ProxyUsername') + textOf(settings, 'ProxyPassword') !== '') {
+    return leftOut(' that wants a user or a password')
+  }
+  const host = textOf(settings, 'ProxyHost').replace(/^\[(.*)\]$/, '$1')
+  const port = numberOf(settings, 'ProxyPort', PROXY_PORT)
+  const isHost = /^(?!-)[A-Za-z\d._-]{1,255}$/.test(host) || (isIPv6(host) && !host.includes('%'))
+  if (!isHost) return leftOut(', its host is no name of a host')
+  if (port < 1 || port > 65535) return leftOut(', its port is none')
+  // Brackets mean something to a shell; quotes are the same to all.
+  const place = isIPv6(host) ? `"[${host}]:${port}"` : `${host}:${port}`
+  return {
+    proxyCommand: `nc -X ${protocol} -x ${place} %h %p`,
+    lookAt: "its proxy is reached with OpenBSD's nc: it has to be there",
   }
 }
 
@@ -61,7 +94,7 @@ const PLAIN_WORD = /^[\w.:@-]*$/
 function readCommand(settings: SavedSettings): ProxyFound {
   const fixed: Readonly<Record<string, string>> = {
     proxyhost: textOf(settings, 'ProxyHost'),
-    proxyport: String(numberOf(settings, 'ProxyPort', 80)),
+    proxyport: String(numberOf(settings, 'ProxyPort', PROXY_PORT)),
     user: textOf(settings, 'ProxyUsername'),
   }
   let leftOut: string | undefined

@@ -1,12 +1,13 @@
 import { isAbsolute } from 'node:path'
 import { showForeign } from '@keytool/keygen'
 import type { Carried, Passed } from '../../sessions/import.js'
+import { findToLookAt } from '../../sessions/look-at.js'
 import { makeSessionName } from '../../sessions/names.js'
 import { checkSession, type Session } from '../../sessions/schema.js'
 import { charsetOfCodePage } from './charset.js'
 import { readOthers, readPortForwardings } from './forwards.js'
 import { findLeftOut } from './left-out.js'
-import { readProxy } from './proxy.js'
+import { type ProxyFound, readProxy } from './proxy.js'
 import { numberOf, type SavedSettings, textOf } from './settings.js'
 
 /**
@@ -20,9 +21,8 @@ export function sessionFromPutty(settings: SavedSettings): Carried | Passed {
   const place = readHost(settings)
   if (place.host === '') return { passedOver: 'it names no host' }
 
-  const proxy = readProxy(settings)
-  const jump = textOf(settings, 'KeytoolJump') || proxy.jump
-  const proxyCommand = textOf(settings, 'KeytoolProxyCommand') || proxy.proxyCommand
+  const proxy = readWay(settings)
+  const { jump, proxyCommand } = proxy
   const { forwards, bad } = readForwards(settings)
   const user = place.user ?? textOf(settings, 'UserName')
   const key = textOf(settings, 'PublicKeyFile')
@@ -51,14 +51,14 @@ export function sessionFromPutty(settings: SavedSettings): Carried | Passed {
     session,
     leftOut: [
       ...(proxy.leftOut === undefined ? [] : [proxy.leftOut]),
-      ...(bad > 0 ? [`PortForwardings: ${bad} that can't be carried`] : []),
-      ...(unknown ? ['LineCodePage: a character set that is not known here'] : []),
+      ...(bad.length > 0 ? [`PortForwardings: ${bad.length} that can't be carried: ${showSome(bad)}`] : []),
+      ...(unknown === undefined ? [] : [`LineCodePage: ${unknown} is a character set that is not known here`]),
       ...(place.tail ? ['HostName: what stands behind the colon, as with PuTTY'] : []),
       ...(alias.includes(':') ? ['LogHost: a name with a port'] : []),
       ...others.settings,
     ],
     looks: others.looks,
-    lookAt: lookAt(session),
+    lookAt: [...lookAtKey(session), ...findToLookAt(session), ...(proxy.lookAt === undefined ? [] : [proxy.lookAt])],
   }
 }
 
@@ -72,27 +72,41 @@ function readHost(settings: SavedSettings): { user?: string; host: string; tail:
   return { ...(at > 0 && { user: text.slice(0, at) }), host: bare, tail: inside === undefined && bare !== host }
 }
 
-function readForwards(settings: SavedSettings): { forwards: Session['forwards']; bad: number } {
+/** A way of ours, which PuTTY could not go, before PuTTY's. */
+function readWay(settings: SavedSettings): ProxyFound {
+  const jump = textOf(settings, 'KeytoolJump')
+  const proxyCommand = textOf(settings, 'KeytoolProxyCommand')
+  if (jump === '' && proxyCommand === '') return readProxy(settings)
+  return { ...(jump !== '' && { jump }), ...(proxyCommand !== '' && { proxyCommand }) }
+}
+
+function readForwards(settings: SavedSettings): { forwards: Session['forwards']; bad: readonly string[] } {
   const held = readPortForwardings(textOf(settings, 'PortForwardings'))
   const others = readOthers(textOf(settings, 'KeytoolForwards'))
   const both = (kind: keyof Session['forwards']) => [...held.forwards[kind], ...others[kind]]
   return {
     forwards: { local: both('local'), remote: both('remote'), dynamic: both('dynamic') },
-    bad: held.bad + others.bad,
+    bad: [...held.bad, ...others.bad],
   }
 }
 
-/** `unknown`: there is one, and it is none that is known here. */
-function readCharset(settings: SavedSettings): { charset?: string; unknown: boolean } {
+/** `unknown`: one that is not known here, safe to show. */
+function readCharset(settings: SavedSettings): { charset?: string; unknown?: string } {
   const text = textOf(settings, 'LineCodePage')
-  if (text === '' || /^use font encoding$/i.test(text)) return { unknown: false }
+  if (text === '' || /^use font encoding$/i.test(text)) return {}
   const charset = charsetOfCodePage(text)
-  return charset === undefined ? { unknown: true } : { charset, unknown: false }
+  return charset === undefined ? { unknown: showForeign(text, 60) } : { charset }
 }
 
-function lookAt({ key, proxyCommand }: Session): string[] {
-  return [
-    ...(key !== undefined && !isAbsolute(key) ? [`the key's path is not of this machine: ${showForeign(key)}`] : []),
-    ...(proxyCommand === undefined ? [] : [`a command is run to reach the host: ${showForeign(proxyCommand)}`]),
-  ]
+const MAX_SHOWN = 10
+
+/** The first of them. */
+function showSome(forwards: readonly string[]): string {
+  const more = forwards.length - MAX_SHOWN
+  const shown = forwards.slice(0, MAX_SHOWN).map(text => showForeign(text, 80))
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+function lookAtKey({ key }: Session): string[] {
+  return key !== undefined && !isAbsolute(key) ? [`the key's path is not of this machine: ${showForeign(key)}`] : []
 }

@@ -1,8 +1,9 @@
 import { KeytoolError } from '@keytool/keygen'
+import { decodeLegacy } from './legacy.js'
 
 /**
- * The text of a settings file of Windows: UTF-16 or UTF-8 by its mark, else UTF-8 where it is that, else the code page of
- * western Windows, which older `REGEDIT4` exports are written in. Line ends become `\n`.
+ * The text of a settings file of Windows: UTF-16 or UTF-8 by its mark, UTF-16 by its NUL bytes, else UTF-8 where it is that,
+ * else the code page of a Windows, which older `REGEDIT4` exports are written in. Line ends become `\n`.
  * @throws KeytoolError `damaged` for NUL characters: then it is something else
  */
 export function decodeText(bytes: Uint8Array): string {
@@ -19,15 +20,25 @@ const marks: readonly (readonly [mark: readonly number[], charset: string])[] = 
 ]
 
 function decode(bytes: Uint8Array): string {
-  const marked = marks.find(([mark]) => mark.every((byte, i) => bytes[i] === byte))?.[1]
-  return marked === undefined ? decodeUnmarked(bytes) : new TextDecoder(marked).decode(bytes)
+  const charset = marks.find(([mark]) => mark.every((byte, i) => bytes[i] === byte))?.[1] ?? findUtf16(bytes)
+  return charset === undefined ? decodeUnmarked(bytes) : new TextDecoder(charset).decode(bytes)
 }
 
-/** UTF-8 where the bytes are that, else windows-1252. */
+/** How all of these files begin, in bytes: ASCII, even in UTF-16. */
+const HEAD = 16
+
+/** UTF-16 without a mark, where every other byte at the beginning is NUL, and none beside. */
+function findUtf16(bytes: Uint8Array): string | undefined {
+  const nuls = [...bytes.subarray(0, HEAD)].map(byte => (byte === 0 ? '0' : 'x')).join('')
+  if (/^(?:x0){4,}$/.test(nuls)) return 'utf-16le'
+  return /^(?:0x){4,}$/.test(nuls) ? 'utf-16be' : undefined
+}
+
+/** UTF-8 where the bytes are that, else the code page that they look like most. */
 export function decodeUnmarked(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    return new TextDecoder('windows-1252').decode(bytes)
+    return decodeLegacy(bytes)
   }
 }
