@@ -120,8 +120,8 @@ describe('logging in', () => {
     expect(connection.admission.method).toBe('password')
     const asked = { kind: 'password', user: user.name, host: '127.0.0.1', text: '', echo: false }
     expect(prompts).toEqual([
-      { ...asked, attempt: 1 },
-      { ...asked, attempt: 2 },
+      { ...asked, attempt: 1, left: 3 },
+      { ...asked, attempt: 2, left: 2 },
     ])
     await connection.close()
   })

@@ -44,14 +44,14 @@ test('state, time, what goes through; it stands at the foot alone, and is gone a
   const title = `127.0.0.1:${world.sshd.port} as ${world.user.name}`
   expect(await terminal.screen()).toContain(`${title}   up 00:00:0`)
   await terminal.waitFor(new RegExp(`-> 127\\.0\\.0\\.1:${dead} +dead .*can't reach`))
-  await terminal.waitFor(/-> SOCKS +alive +0 of 0 open/)
+  await terminal.waitFor(/-> SOCKS +alive +0 conns, 0 so far/)
 
   const guest = connect(portIn(await terminal.screen()), '127.0.0.1')
   await once(guest, 'data')
   guest.write('12345')
-  await terminal.waitFor(new RegExp(`-> 127\\.0\\.0\\.1:${target} +alive +1 of 1 open +2\\.0 KiB ↓ +5 B ↑`))
+  await terminal.waitFor(new RegExp(`-> 127\\.0\\.0\\.1:${target} +alive +1 conn, 1 so far +2\\.0 KiB ↓ +5 B ↑`))
   guest.destroy()
-  await terminal.waitFor(/0 of 1 open/)
+  await terminal.waitFor(/0 conns, 1 so far/)
 
   const lost = terminal.waitFor(/waiting 00:00:0|connecting 00:00:0|reconnects 1/)
   await world.sshd.dropConnections()

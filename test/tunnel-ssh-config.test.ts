@@ -57,17 +57,17 @@ test('HostName, Port, User, LocalForward: a host’s name is enough', async () =
   const { status, stdout, stderr } = await start('mail')
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   expect(await greetingAt(portIn(stdout))).toBe('hello\n')
-  expect((await world.status())[0]?.name).toBe(`${world.user.name}@127.0.0.1:${world.sshd.port}`)
+  expect((await world.status())[0]?.name).toBe('mail')
 })
 
-test('forwards of the line stand in place of those that are configured; flags go before the file, -o before -F’s', async () => {
+test('forwards of the line stand beside those that are configured, each once; flags go before the file, -o before -F’s', async () => {
   const other = join(world.home.path, 'other')
   await writeFile(
     other,
     `${host(`LocalForward ${await findFreePort()} 127.0.0.1:1`).join('\n')}\nHost *\n  User nobody\n`,
   )
   const { status, stdout } = await start('-F', other, '-l', world.user.name, ...forward(), 'mail')
-  expect({ status, lines: stdout.match(/ -> /g)?.length }).toEqual({ status: 0, lines: 1 })
+  expect({ status, lines: stdout.match(/ -> /g)?.length }).toEqual({ status: 0, lines: 2 })
   await world.clear()
   const wrong = await start('-F', other, '-o', 'User=nobody', ...forward(), 'mail')
   expect(wrong).toMatchObject({ status: 5, stderr: expect.stringContaining('nobody@127.0.0.1') })

@@ -35,7 +35,7 @@ function askAbout(context: Context): ConfirmHost {
       const reasons = [`it shows ${key.algorithm.label} ${shown}`, trouble, 'there is no terminal to ask on']
       throw new KeytoolError('host-key-unknown', `the host key of ${nameOf(unknown)} is not known`, {
         reason: reasons.filter(Boolean).join('; '),
-        hint: `if that is right, the same line with --host-key ${shown}`,
+        hint: `if that is right: ${againWith(`--host-key ${shown}`, context)}`,
       })
     }
     say.prompt(`the host key of ${nameOf(unknown)} is not known yet`)
@@ -62,4 +62,10 @@ function matches(expected: string, { key, fingerprint: shown }: UnknownHost): bo
 
 function nameOf({ host, port }: UnknownHost): string {
   return port === 22 ? host : `[${host}]:${port}`
+}
+
+/** This very line once more, with an option right behind the command: what stands behind a host may be another's. */
+function againWith(option: string, { name, say }: Context): string {
+  const [command = '', ...words] = process.argv.slice(2)
+  return [name, command, option, ...words.map(word => say.word(word))].join(' ')
 }

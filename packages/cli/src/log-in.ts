@@ -83,6 +83,7 @@ async function step(
 
 function tellSettings({ settings, proxyCommand, ...destination }: Destination, { say }: Context): void {
   for (const file of settings.files) say.note(`settings from ${file}`)
+  if (settings.gatewayPorts) say.note('left out: gatewayports; a forward that is to let others in names its address')
   for (const { keyword, file, line } of settings.ignored) say.note(`left out: ${keyword} (${file} line ${line})`)
   say.note(
     `${proxyCommand === undefined ? 'connecting' : 'connecting by a program'} to ${showDestination(destination)}`,

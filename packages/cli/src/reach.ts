@@ -4,6 +4,7 @@ import {
   checkHost,
   checkPort,
   checkUser,
+  formatPlace,
   type HostSettings,
   parseTarget,
   readJump,
@@ -162,7 +163,7 @@ export async function nearSession(word: string, { places }: Context): Promise<Ke
 
 /** `user@host`, with the port where it is not 22. */
 export function showDestination({ user, host, port }: Pick<Destination, 'user' | 'host' | 'port'>): string {
-  return `${user}@${host}${port === 22 ? '' : `:${port}`}`
+  return `${user}@${port === 22 ? host : formatPlace(host, port)}`
 }
 
 function ownName(): string {

@@ -97,10 +97,15 @@ export class Say {
    * them. On a terminal only, not with `--json` or `--quiet`.
    */
   block(lines: readonly string[]): void {
-    const { stdout, env } = this.#options
-    if (stdout.isTTY !== true || this.#json || this.#quiet || env['TERM'] === 'dumb') return
+    if (!this.hasFoot) return
     this.#block = lines
-    this.#say(stdout, '')
+    this.#say(this.#options.stdout, '')
+  }
+
+  /** Whether {@link Say.block} shows anything. */
+  get hasFoot(): boolean {
+    const { stdout, env } = this.#options
+    return stdout.isTTY === true && !this.#json && !this.#quiet && env['TERM'] !== 'dumb'
   }
 
   /**

@@ -32,8 +32,8 @@ test('a tunnel that is up: a line for itself, and one for each forward', () => {
   expect(renderTunnel(tunnel, { now, unicode: true })).toEqual(
     [
       'mail   up 00:03:12   reconnects 2   pid 4711',
-      '  127.0.0.1:1110 -> localhost:110         alive  2 of 5 open  14.2 KiB ↓  1.1 KiB ↑',
-      '  server localhost:8080 -> localhost:80  -      2 of 5 open  14.2 KiB ↓  1.1 KiB ↑',
+      '  127.0.0.1:1110 -> localhost:110         alive  2 conns, 5 so far  14.2 KiB ↓  1.1 KiB ↑',
+      '  server localhost:8080 -> localhost:80  -      2 conns, 5 so far  14.2 KiB ↓  1.1 KiB ↑',
     ].map(line => line.replace('localhost:110         ', 'localhost:110        ')),
   )
   expect(renderTunnel(tunnel, { now, unicode: false })[1]).toMatch(/14\.2 KiB in {2}1\.1 KiB out$/)
@@ -48,7 +48,7 @@ test('one that waits says why, and when it tries again; a dead forward says why'
   }
   expect(renderTunnel(waiting, { now, unicode: true, title: 'mail.example as hana' })).toEqual([
     'mail.example as hana   waiting 00:03:12, next try in 00:00:08   reconnects 2   pid 4711',
-    "  127.0.0.1:1110 -> localhost:110  dead  2 of 5 open  14.2 KiB ↓  1.1 KiB ↑  the server can't reach localhost:110",
+    "  127.0.0.1:1110 -> localhost:110  dead  2 conns, 5 so far  14.2 KiB ↓  1.1 KiB ↑  the server can't reach localhost:110",
     '  the connection was lost',
   ])
   expect(renderTunnel({ ...tunnel, state: 'stopped', pid: null }, { now, unicode: true })[0]).toBe(

@@ -8,8 +8,10 @@ export type { Saved, SavedHostKey, SavedSettings } from './config/putty/settings
 export { readJump } from './config/ssh-config/jump.js'
 export { readSshConfig, type SshConfigOptions } from './config/ssh-config/read.js'
 export type { HostQuery, HostSettings, IgnoredSetting } from './config/ssh-config/settings.js'
-export { checkWeak, weakAlgorithmsIn } from './connection/algorithms.js'
+export type { AlgorithmLists } from './connection/algorithm-lists.js'
+export { caSchemesIn, checkWeak, weakAlgorithmsIn } from './connection/algorithms.js'
 export type { AskPassword, AuthOptions, PasswordPrompt } from './connection/auth.js'
+export { type AuthMethod, authMethodsIn } from './connection/auth-methods.js'
 export { type ConnectOptions, connect } from './connection/connect.js'
 export type {
   Admission,
@@ -31,6 +33,7 @@ export {
   type ConfirmHost,
   type HostPolicy,
   type HostVerdict,
+  isLongEnough,
   knownAs,
   type StrictHostKeyChecking,
   type UnknownHost,

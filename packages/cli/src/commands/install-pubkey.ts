@@ -6,7 +6,7 @@ import type { Context, Run } from '../context.js'
 import { exitStatus } from '../exit.js'
 import { publicHalf } from '../files.js'
 import { openWay } from '../log-in.js'
-import { connectOptions } from '../log-in-at.js'
+import { connectOptions, heedBatchMode } from '../log-in-at.js'
 import { parse } from '../options.js'
 import { passwordSource } from '../password.js'
 import { type Destination, reachFlags, resolveDestination, showDestination } from '../reach.js'
@@ -118,7 +118,7 @@ async function installOn(word: string, destination: Destination, work: Work, con
     const connection = await connect({
       ...shared,
       signers: signersToLogIn(work),
-      askPassword: passwordSource(options.passwordFile, context),
+      askPassword: passwordSource(options.passwordFile, heedBatchMode(destination, context)),
     })
     const result = await installPublicKey(connection, key, {
       dryRun: options.dryRun === true,

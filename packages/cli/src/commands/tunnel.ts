@@ -38,7 +38,9 @@ export const run: Run = async (args, context) => {
     return await hold(plan, context)
   } catch (error) {
     if (!isKeytoolError(error) || error.code !== 'exists') throw error
-    // Two starts at the same instant: the other one won.
-    return alreadyRunning(plan.name, (await ask())?.pid ?? null, context)
+    // Two starts at the same instant: the other one won. Or it is something else that is there.
+    const winner = await ask()
+    if (!winner) throw error
+    return alreadyRunning(plan.name, winner.pid, context)
   }
 }

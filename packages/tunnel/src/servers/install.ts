@@ -80,7 +80,13 @@ export async function verifyKeyAlone(
   options: Omit<ConnectOptions, 'signers' | 'askPassword'>,
   signer: Signer,
 ): Promise<void> {
-  const connection = await connect({ ...options, signers: [withoutCertificate(signer)], askPassword: undefined })
+  const connection = await connect({
+    ...options,
+    // What ssh_config leaves out is about logins; here this is the question.
+    methods: ['publickey'],
+    signers: [withoutCertificate(signer)],
+    askPassword: undefined,
+  })
   await connection.close()
   if (connection.admission.method === 'publickey') return
   throw new KeytoolError('failed', `${showForeign(options.host)} lets ${showForeign(options.user)} in without any key`)

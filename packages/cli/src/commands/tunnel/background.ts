@@ -19,8 +19,7 @@ export async function holdInBackground(plan: Plan, args: readonly string[], cont
   const { key, name, flags } = plan
   const running = await askTunnel(places, key).catch(() => undefined)
   if (running) return alreadyRunning(name, running.pid, context)
-  const log = flags.log ?? defaultLog(plan, context)
-  const child = start(plan, [...withoutBackground(args), ...(flags.log ? [] : ['--log', log])], context)
+  const child = start(plan, withoutBackground(args), context)
   const relays = {
     stdout: relay(child.stdout, process.stdout),
     stderr: relay(child.stderr, process.stderr),
@@ -35,11 +34,12 @@ export async function holdInBackground(plan: Plan, args: readonly string[], cont
     await Promise.all([relays.stdout(report.written.stdout), relays.stderr(report.written.stderr)])
     if ('error' in report) {
       const { code, message, ...details } = report.error
-      if (code !== 'exists') throw new KeytoolError(code as ErrorCode, message, details)
-      // Two starts at the same instant: the other one won.
-      return alreadyRunning(name, (await askTunnel(places, key).catch(() => undefined))?.pid ?? null, context)
+      // Two starts at the same instant: the other one won. Or it is something else that is there.
+      const winner = code === 'exists' ? await askTunnel(places, key).catch(() => undefined) : undefined
+      if (winner) return alreadyRunning(name, winner.pid, context)
+      throw new KeytoolError(code as ErrorCode, message, details)
     }
-    say.line(`in the background (pid ${report.pid}); log: ${say.path(log)}`)
+    say.line(`in the background (pid ${report.pid}); log: ${say.path(flags.log ?? defaultLog(plan, context))}`)
     return 0
   } finally {
     over.abort()

@@ -1,8 +1,7 @@
-import { parse } from 'node:path'
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import type { Asker } from '../../asker.js'
 import type { Context } from '../../context.js'
-import { hold } from './hold.js'
+import { defaultLog, hold } from './hold.js'
 import type { Plan } from './plan.js'
 
 /** Says that we were started in the background, and whether somebody can be asked through whoever did. */
@@ -32,18 +31,17 @@ export function isChild({ env }: Context): boolean {
 }
 
 /** Holds the tunnel for a process that ends once it is up, and lets go of it then. */
-export async function holdAsChild(plan: Plan, context: Context): Promise<number> {
+export async function holdAsChild(wish: Plan, context: Context): Promise<number> {
+  // Nobody sees what it says.
+  const plan = { ...wish, flags: { ...wish.flags, log: wish.flags.log ?? defaultLog(wish, context) } }
   const asked = context.env[CHILD] === 'asks'
   delete process.env[CHILD]
   // Without whoever started us there is nobody to ask, and nobody who reads.
   const asking = Object.create(context, {
     asker: { get: () => (asked && process.connected ? asker : undefined), enumerable: true },
   }) as Context
-  const onUp = () => {
-    // No folder of theirs is kept busy.
-    process.chdir(parse(process.execPath).root)
-    report({ pid: process.pid })
-  }
+  // Its folder stays: what was named by a path from there is read again when it connects again.
+  const onUp = () => report({ pid: process.pid })
   try {
     return await hold(plan, asking, { onUp, mustBeSeen: true })
   } catch (error) {

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
-import { type ForwardKind, type ForwardSpec, parseForward } from '@keytool/tunnel'
+import { type ForwardKind, type ForwardSpec, formatForward, parseForward } from '@keytool/tunnel'
 import type { Context } from '../../context.js'
 import { checkDistinct } from '../../forwards.js'
 import { type LogInOptions, logInFlags } from '../../log-in.js'
@@ -61,7 +61,7 @@ export function readNumbers({ max, probe }: TunnelFlags): { connections?: number
 const kinds: readonly ForwardKind[] = ['local', 'remote', 'dynamic']
 
 /**
- * What is to be forwarded: what the session has, what the flags say, and where both are silent, what ssh_config has.
+ * What is to be forwarded: what the session has, or ssh_config for this host, and what the flags say.
  * @throws KeytoolError `usage` for one that can't be read, or when there is none
  */
 export async function readForwards(
@@ -78,8 +78,11 @@ export async function readForwards(
     remote: settings.remoteForwards,
     dynamic: settings.dynamicForwards,
   }
-  const forwards =
-    said.length > 0 ? said : kinds.flatMap(kind => configured[kind].map(text => parseForward(kind, text)))
+  // A session that has forwards has all of them; ssh_config's are opened beside those of the command line, as ssh does.
+  const usual = kinds.flatMap(kind => configured[kind].map(text => parseForward(kind, text)))
+  const isSaid = (spec: ForwardSpec) =>
+    said.some(each => each.kind === spec.kind && formatForward(each) === formatForward(spec))
+  const forwards = session && said.length > 0 ? said : [...said, ...usual.filter(spec => !isSaid(spec))]
   checkDistinct(forwards)
   if (forwards.length > 0 || flags.mail) return forwards
   // A word that is neither a session nor has forwards beside it is mostly a session's name, mistyped.

@@ -1,8 +1,7 @@
 import { join } from 'node:path'
-import { isKeytoolError, showForeign } from '@keytool/keygen'
+import { isKeytoolError } from '@keytool/keygen'
 import {
   type Connection,
-  type ForwardSpec,
   forgetStopped,
   formatEvent,
   holdTunnel,
@@ -19,10 +18,12 @@ import { logIn } from '../../log-in.js'
 import { showDestination } from '../../reach.js'
 import type { Say } from '../../say.js'
 import { readNumbers } from './command-line.js'
+import { waitForLook } from './first-look.js'
 import { showLive } from './live.js'
 import { openLog, type WriteLine } from './log-file.js'
 import { type FoundMail, findMail, forwardsTo, mailFacts, tellMail } from './mail.js'
 import type { Plan } from './plan.js'
+import { sayTroubles } from './say-trouble.js'
 
 export interface HoldOptions {
   /** Told once, when everything carries. */
@@ -51,7 +52,8 @@ export async function hold(plan: Plan, outside: Context, options: HoldOptions = 
     abort.abort()
     await tunnel?.stop()
   }
-  const stopBySignal = () => void stop()
+  // What goes wrong in it is told where the tunnel is waited for.
+  const stopBySignal = () => void stop().catch(() => {})
   const desk = await serveTunnel({ places, key, name, tunnel: () => tunnel, stop }).catch(error => {
     if (mustBeSeen) throw error
     return goOnUnseen(error, say)
@@ -65,6 +67,7 @@ export async function hold(plan: Plan, outside: Context, options: HoldOptions = 
     if (abort.signal.aborted) await tunnel.stop()
     await tunnel.up
     wasUp = true
+    if ((mustBeSeen || say.json) && flags.probe !== '0') await waitForLook(tunnel)
     tell(plan, mail, tunnel, context)
     onUp()
     await watch(plan, tunnel, context)
@@ -77,11 +80,14 @@ export async function hold(plan: Plan, outside: Context, options: HoldOptions = 
     }
     throw error
   } finally {
-    await stop()
-    // Nobody took it: its forwards could not be opened.
-    await mail?.connection?.close()
-    for (const signal of signals) process.off(signal, stopBySignal)
-    await desk?.close()
+    try {
+      await stop()
+      // Nobody took it: its forwards could not be opened.
+      await mail?.connection?.close()
+    } finally {
+      for (const signal of signals) process.off(signal, stopBySignal)
+      await desk?.close()
+    }
   }
 }
 
@@ -112,6 +118,7 @@ function start(plan: Plan, mail: Mail | undefined, log: WriteLine | undefined, c
   const { destination, flags } = plan
   const { connections, probeInterval } = readNumbers(flags)
   const forwards = [...plan.forwards, ...(mail ? forwardsTo(mail.found, plan.forwards) : [])]
+  const sayTrouble = sayTroubles(context.say, isLive(flags, context.say))
   for (const forward of forwards.filter(isOpenToOthers)) context.say.note(describeOpening(forward))
   return holdTunnel({
     target: showDestination(destination),
@@ -128,8 +135,10 @@ function start(plan: Plan, mail: Mail | undefined, log: WriteLine | undefined, c
     ...(connections !== undefined && { limits: { connections } }),
     ...(probeInterval !== undefined && { probeInterval }),
     onForward: forward => context.say.line(describeForward(forward.spec, forward.place)),
-    onTrouble: sayOnce(context),
-    ...(log && { onEvent: event => log(formatEvent(event)) }),
+    onEvent: event => {
+      sayTrouble(event)
+      log?.(formatEvent(event))
+    },
   })
 }
 
@@ -153,7 +162,7 @@ function tell({ destination, name, flags }: Plan, mail: Mail | undefined, tunnel
     name,
     pid: process.pid,
     state,
-    forwards: forwards.map(({ kind, listen, to }) => ({ kind, listen, to })),
+    forwards: forwards.map(({ kind, listen, to, state: found }) => ({ kind, listen, to, state: found })),
     ...(mail && { mail: mailFacts(mail.found, tunnel.forwards, destination) }),
     protectedTo: destination.host,
     log: flags.log ?? null,
@@ -165,7 +174,7 @@ async function watch(plan: Plan, tunnel: Tunnel, { say }: Context): Promise<void
   const { user, host, port, session } = destination
   const where = `${host}${port === 22 ? '' : `:${port}`} as ${user}`
   const title = session && session.name !== host ? `${session.name}: ${where}` : where
-  const hide = flags.log === '-' ? () => {} : showLive(() => reportOf(plan, tunnel), title, say)
+  const hide = isLive(flags, say) ? showLive(() => reportOf(plan, tunnel), title, say) : () => {}
   try {
     const error = await tunnel.done
     if (error) throw error
@@ -174,26 +183,20 @@ async function watch(plan: Plan, tunnel: Tunnel, { say }: Context): Promise<void
   }
 }
 
+/** Whether the table stands at the foot of the terminal. */
+function isLive({ log }: Plan['flags'], say: Say): boolean {
+  return log !== '-' && say.hasFoot
+}
+
 function reportOf({ name }: Plan, tunnel: Tunnel): RunningTunnel {
   return { version: 1, name, pid: process.pid, ...tunnel.status() }
 }
 
-/** A mail program that tries again every second should not fill the screen: the same trouble is said once a minute. */
-function sayOnce({ say }: Context): (forward: ForwardSpec, error: unknown) => void {
-  const said = new Map<string, number>()
-  return (spec, error) => {
-    if (!isKeytoolError(error)) return
-    const text = `${describeForward(spec)}: ${error.message}`
-    const now = Date.now()
-    if (now - (said.get(text) ?? 0) < 60_000) return
-    said.set(text, now)
-    say.note(showForeign(text))
-  }
-}
-
 /** Where a tunnel in the background writes its log unless it is told otherwise. */
-export function defaultLog({ name }: Plan, { places }: Context): string {
-  return join(places.state, 'tunnels', `${name.replace(/[^\w.@-]/g, '_')}.log`)
+export function defaultLog({ name, key, destination }: Plan, { places }: Context): string {
+  // Several may go to one place, each with forwards of its own.
+  const which = destination.session ? '' : `-${key.slice(0, 6)}`
+  return join(places.state, 'tunnels', `${name.replace(/[^\w.@-]/g, '_')}${which}.log`)
 }
 
 /** What a second start says. */

@@ -20,16 +20,22 @@ export async function makePlan(word: string, flags: TunnelFlags, context: Contex
   const destination = await resolveDestination(word, flags, context)
   const forwards = await readForwards(word, flags, destination, context)
   const { session, hops } = destination
-  const name = session?.name ?? showDestination(destination)
+  const name = session?.name ?? nameOf(word, destination)
   // A session is one tunnel whatever is said besides; others are the same when they do the same.
   const identity = [
     ...hops.map(showDestination),
-    name,
+    showDestination(destination),
     ...forwards.map(spec => `${spec.kind} ${formatForward(spec)}`),
     String(flags.mail),
   ]
   const key = session ? keyOfSession(session.name) : keyOfTunnel(identity.join('\n'))
   return { destination, flags, forwards, name, key }
+}
+
+/** What its user calls it: an alias of ssh_config as it was typed, else where it goes. */
+function nameOf(word: string, destination: Destination): string {
+  const { typed, host } = destination
+  return typed === word && typed.toLowerCase() !== host ? word : showDestination(destination)
 }
 
 /** The place of a saved session's tunnel. */

@@ -1,5 +1,5 @@
 import type { RunningTunnel } from '@keytool/tunnel'
-import { columns } from '../../text.js'
+import { columns, count } from '../../text.js'
 
 /** How a state of a forward is said. */
 const forwardWords: Readonly<Record<string, string>> = { up: 'alive', dead: 'dead', unknown: '-' }
@@ -23,7 +23,7 @@ export function renderTunnel(tunnel: RunningTunnel, { now, unicode, title = tunn
   const rows = forwards.map(forward => [
     `  ${forward.kind === 'remote' ? 'server ' : ''}${forward.listen} -> ${forward.to}`,
     forwardWords[forward.state] ?? forward.state,
-    `${forward.open} of ${forward.connections} open`,
+    `${count(forward.open, 'conn')}, ${forward.connections} so far`,
     `${showSize(forward.bytesIn)} ${down}`,
     `${showSize(forward.bytesOut)} ${up}`,
     ...(forward.state === 'dead' && forward.lastError ? [forward.lastError] : []),

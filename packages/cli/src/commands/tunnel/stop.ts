@@ -24,7 +24,7 @@ export async function stopTunnels(args: readonly string[], context: Context): Pr
   const isMeant = ({ tunnel }: { tunnel: { name: string } }) => options.all === true || words.includes(tunnel.name)
   for (const word of words) {
     if ([...running, ...stopped].some(({ tunnel }) => tunnel.name === word)) continue
-    throw new KeytoolError('not-found', `no tunnel ${word} runs`, { hint: `${context.name} tunnel status` })
+    throw noTunnel(word, context)
   }
   const ended: string[] = []
   for (const { key, tunnel } of running.filter(isMeant)) {
@@ -36,7 +36,12 @@ export async function stopTunnels(args: readonly string[], context: Context): Pr
     await forgetStopped(places, key)
     if (!ended.includes(tunnel.name)) say.done(`tunnel ${tunnel.name} had stopped already`)
   }
-  if (ended.length === 0 && options.all && !say.json) say.note('no tunnel runs')
+  if (running.length + stopped.length === 0 && !say.json) say.note('no tunnel runs')
   say.facts({ stopped: ended })
   return 0
+}
+
+/** The error that there is no tunnel of this name. */
+export function noTunnel(word: string, { name }: Context): KeytoolError {
+  return new KeytoolError('not-found', `no tunnel ${word} runs`, { hint: `${name} tunnel status` })
 }
