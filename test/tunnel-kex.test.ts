@@ -116,7 +116,7 @@ describe('a server that has weak algorithms only', () => {
       message: `127.0.0.1:${server.port} and this program have no algorithm in common`,
       reason: 'it offers key exchange by diffie-hellman-group14-sha1 only',
       hint:
-        "if this server can't be updated: keytool tunnel -o KexAlgorithms=+diffie-hellman-group14-sha1 " +
+        "if this server can't be updated: add -o KexAlgorithms=+diffie-hellman-group14-sha1 " +
         '-o HostKeyAlgorithms=+ssh-rsa -o Ciphers=+aes256-cbc -o MACs=+hmac-sha1-etm@openssh.com',
     })
   })
@@ -126,7 +126,7 @@ describe('a server that has weak algorithms only', () => {
     await expect(to(server, user.name, { weak: most })).rejects.toMatchObject({
       code: 'unsupported',
       reason: `it offers ciphers by ${ciphers.join(', ')} only`,
-      hint: "if this server can't be updated: keytool tunnel -o Ciphers=+aes256-cbc",
+      hint: "if this server can't be updated: add -o Ciphers=+aes256-cbc",
     })
     await expect(to(server, user.name, { weak: ['rot13'] })).rejects.toMatchObject({ code: 'usage' })
   })

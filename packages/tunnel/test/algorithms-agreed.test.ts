@@ -38,7 +38,7 @@ test.each<[AlgorithmLists, boolean]>([
     await expect(found).rejects.toMatchObject({
       code: 'unsupported',
       hint: expect.stringMatching(
-        /^lists in ssh_config leave out what it has: keytool tunnel -o (Kex|HostKey)Algorithms=\+/,
+        /^lists in ssh_config leave out what it has: add -o (Kex|HostKey)Algorithms=\+/,
       ),
     })
   }

@@ -146,20 +146,20 @@ describe('without a common algorithm', () => {
       code: 'unsupported',
       message: 'shop.example:22 and this program have no algorithm in common',
       reason: `it offers ${reason} only`,
-      hint: `if this server can't be updated: keytool tunnel -o ${option}`,
+      hint: `if this server can't be updated: add -o ${option}`,
     })
   })
 
   test('a MAC is not missed beside a cipher that needs none', () => {
     const lists = { ...all('aes128-gcm@openssh.com'), macC2s: ['hmac-md5'], macS2c: ['hmac-md5'], hostKey: ['ssh-rsa'] }
-    expect(explain(lists).hint).toBe("if this server can't be updated: keytool tunnel -o HostKeyAlgorithms=+ssh-rsa")
+    expect(explain(lists).hint).toBe("if this server can't be updated: add -o HostKeyAlgorithms=+ssh-rsa")
   })
 
   test('what a list of ours left out is named as that', () => {
     const lists = { ciphers: 'aes256-ctr' }
     const { reason, hint } = explainNoMatch('x:22', makeOffer({ knownTypes: [], lists }), server(), undefined)
     expect(reason).toBe('it offers ciphers by aes128-ctr only')
-    expect(hint).toBe('lists in ssh_config leave out what it has: keytool tunnel -o Ciphers=+aes128-ctr')
+    expect(hint).toBe('lists in ssh_config leave out what it has: add -o Ciphers=+aes128-ctr')
   })
 
   test('what can’t be let in is not half let in', () => {

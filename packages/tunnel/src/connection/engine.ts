@@ -4,38 +4,24 @@
  */
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isKeytoolError, KeytoolError, showForeign } from '@keytool/keygen'
+import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import ssh2 from 'ssh2'
 import { carryAgent, type OpeningEngine } from './agent-channel.js'
 import type { Offer } from './algorithms.js'
 import type { Authentication } from './auth.js'
 import { type Beneath, mendHandlers } from './beneath.js'
 import { Channels } from './channels.js'
-import type {
-  Admission,
-  Connection,
-  ExecOptions,
-  ExecResult,
-  Incoming,
-  Origin,
-  RemoteListener,
-  RemotePlace,
-  RemoteSession,
-  SessionRequest,
-} from './connection.js'
-import { collectExec } from './exec.js'
+import type { Connection } from './connection.js'
 import { disguiseNews, HostKeyNews, type OnHostKeys } from './host-key-news.js'
 import { checkInsides, watchPayloads } from './insides.js'
 import { Exchanges, type HostProof } from './kex/exchanges.js'
 import { Login, type SignatureDone, type SignFor } from './login.js'
 import { explainNoMatch } from './no-match.js'
+import { OpenedConnection, type OpeningClient } from './opened.js'
 import { isBeforeItsTurn } from './order.js'
 import { loadOpenssl } from './packets/openssl.js'
 import { takePackets } from './packets/take-over.js'
-import { measurePing } from './ping.js'
 import { replacePublicKeyAuth } from './public-key.js'
-import { RemoteListeners } from './remote.js'
-import { describeSession, makeSession, type RawSession } from './session.js'
 import { awaited, StepClock } from './step-clock.js'
 import { type EngineError, explainTrouble, noSsh, type Phase } from './trouble.js'
 
@@ -75,14 +61,13 @@ export async function openConnection(socket: Duplex, options: EngineOptions): Pr
   return new Engine(socket, options).opened
 }
 
-class Engine implements Connection {
+class Engine {
   readonly opened: Promise<Connection>
-  readonly closed: Promise<KeytoolError | undefined>
+  readonly #closed: Promise<KeytoolError | undefined>
   readonly #client: Client = new ssh2.Client()
   readonly #socket: Duplex
   readonly #options: EngineOptions
   readonly #channels: Channels
-  readonly #remote: RemoteListeners
   readonly #clock: StepClock
   readonly #login: Login
   #exchanges: Exchanges | undefined
@@ -104,11 +89,6 @@ class Engine implements Connection {
       () => this.#failure,
       () => this.#beneath._protocol._kexinit !== undefined,
     )
-    this.#remote = new RemoteListeners({
-      client: this.#client as unknown as ConstructorParameters<typeof RemoteListeners>[0]['client'],
-      adopt: channel => this.#channels.adopt(channel),
-      failure: () => this.#failure,
-    })
     this.#clock = new StepClock(options.stepTime, time => this.#tooLate(time))
     this.#login = new Login({
       ...options,
@@ -117,66 +97,33 @@ class Engine implements Connection {
       asking: (work, then) => this.#asking(work, then),
       asAgent: sign => new OneKey(sign),
     })
-    this.closed = new Promise(resolve => this.#client.once('close', () => resolve(this.#over())))
+    this.#closed = new Promise(resolve => this.#client.once('close', () => resolve(this.#over())))
     this.opened = new Promise((resolve, reject) => {
       this.#client.once('ready', () => {
         this.#ready()
-        resolve(this)
+        resolve(this.#open())
       })
-      this.closed.then(error => reject(error ?? new KeytoolError('cancelled', 'the connection was closed')))
+      this.#closed.then(error => reject(error ?? new KeytoolError('cancelled', 'the connection was closed')))
     })
     options.signal?.addEventListener('abort', this.#abort)
     this.#start()
   }
 
-  get admission(): Admission {
-    return { method: this.#login.method, offered: this.#options.authentication.offered }
+  #open(): Connection {
+    return new OpenedConnection({
+      client: this.#client as unknown as OpeningClient & Beneath,
+      channels: this.#channels,
+      admission: { method: this.#login.method, offered: this.#options.authentication.offered },
+      closed: this.#closed,
+      failure: () => this.#failure,
+      broken: () => this.#broken,
+      close: () => this.#close(),
+    })
   }
 
-  openDirect(host: string, port: number, origin: Origin): Promise<Duplex> {
-    return this.#channels.openStream(`${showForeign(host)}:${port}`, done =>
-      this.#client.forwardOut(origin.host, origin.port, host, port, done),
-    )
-  }
-
-  openDirectUnix(path: string): Promise<Duplex> {
-    return this.#channels.openStream(showForeign(path), done =>
-      this.#client.openssh_forwardOutStreamLocal(path, done as (error: Error | undefined, channel: unknown) => void),
-    )
-  }
-
-  listenRemote(place: RemotePlace, onIncoming: (incoming: Incoming) => void): Promise<RemoteListener> {
-    return this.#remote.listen(place, onIncoming)
-  }
-
-  openSession(request: SessionRequest): Promise<RemoteSession> {
-    const { command } = request
-    const { pty, more } = describeSession(request)
-    return this.#channels.open(
-      command === undefined ? 'a shell' : 'a command',
-      done => {
-        if (command === undefined) this.#client.shell(pty, more, done)
-        else this.#client.exec(command, { ...more, ...(pty && { pty }) }, done)
-      },
-      raw => makeSession(raw as RawSession, this.#channels.adopt(raw, { keepStderr: true }), this.closed),
-    )
-  }
-
-  ping(timeout: number): Promise<number> {
-    return measurePing(this.#beneath, timeout, () => this.#broken)
-  }
-
-  exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
-    return this.#channels.open(
-      'a command',
-      done => this.#client.exec(command, done),
-      channel => collectExec(channel, this.closed, options),
-    )
-  }
-
-  async close(): Promise<void> {
+  async #close(): Promise<void> {
     // A command may be done before the host has proved its new keys: they are waited for, for a moment.
-    await Promise.race([this.#news?.settled, this.closed, sleep(NEWS_TIME, undefined, { ref: false })])
+    await Promise.race([this.#news?.settled, this.#closed, sleep(NEWS_TIME, undefined, { ref: false })])
     this.#closing = true
     this.#channels.cut(new KeytoolError('unreachable', 'the connection was closed'))
     try {
@@ -185,7 +132,7 @@ class Engine implements Connection {
       this.#socket.destroy()
     }
     const timer = setTimeout(() => this.#socket.destroy(), GOODBYE_TIME)
-    await this.closed
+    await this.#closed
     clearTimeout(timer)
   }
 

@@ -41,7 +41,7 @@ export function explainNoMatch(place: string, offer: Offer, server: Lists, cause
   // One that can't be let in makes the others useless.
   const hint =
     failed.length > 0 && !options.has(undefined)
-      ? `${why}: keytool tunnel ${[...options].join(' ')}`
+      ? `${why}: add ${[...options].join(' ')}`
       : 'the server needs an update'
   return new KeytoolError('unsupported', `${place} and this program have no algorithm in common`, {
     ...(reason && { reason }),

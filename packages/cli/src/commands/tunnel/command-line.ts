@@ -25,7 +25,7 @@ export const usage: Usage = {
     ['-R, --remote <forward>', 'the same, listening on the server', 'many'],
     ['-D, --dynamic <forward>', '[bind:]port: a SOCKS proxy (4, 4a, 5; no UDP)', 'many'],
     ['--mail', "forward the server's mail ports, and print what to enter in the mail program"],
-    ['--background', 'return once every forward carries'],
+    ['--background', 'return once it is up; what is dead by then is said'],
     ['--wait', 'keep trying from the start: the server may not be there yet'],
     ['--refuse', 'while the connection is lost, refuse new connections instead of holding them for 30 s'],
     ['--max <number>', 'connections open at once through one forward (default: 4096)'],
