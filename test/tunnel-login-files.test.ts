@@ -96,7 +96,10 @@ test('what can not be installed: its exit status, what to type, and nothing is c
     expect(result.stderr).toMatch(says)
   }
   expect(await takeSnapshot(home.path)).toEqual(before)
-  await succeed(home, ['session', 'remove', 'mail'])
+  expect(await runIn(home, ['session', 'remove', 'mail'])).toMatchObject({
+    status: 0,
+    stderr: 'its tunnel is still started at login: keytool tunnel uninstall mail\n',
+  })
   expect(await succeed(home, ['tunnel', 'uninstall', 'mail', '--force'])).toContain('desktop is removed\n')
 })
 
