@@ -92,11 +92,15 @@ export async function makeWorld() {
       return stdout
     },
 
-    /** Starts a program and waits until it has printed `ready`; its `said` is what matched. It ends with us. */
+    /** Starts a program and waits until it has printed `ready`, if that is given; its `said` is what matched. It ends with us. */
     async start(program, args, ready) {
       const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
       running.add(child)
       child.once('exit', () => running.delete(child))
+      if (!ready) {
+        for (const stream of [child.stdout, child.stderr]) stream.resume()
+        return child
+      }
       let text = ''
       await new Promise((resolve, reject) => {
         const fail = why => reject(new Error(`${program} ${args[0]}: ${why}\n${text}`))

@@ -37,9 +37,7 @@ test.each<[AlgorithmLists, boolean]>([
   else {
     await expect(found).rejects.toMatchObject({
       code: 'unsupported',
-      hint: expect.stringMatching(
-        /^lists in ssh_config leave out what it has: add -o (Kex|HostKey)Algorithms=\+/,
-      ),
+      hint: expect.stringMatching(/^lists in ssh_config leave out what it has: add -o (Kex|HostKey)Algorithms=\+/),
     })
   }
 })
