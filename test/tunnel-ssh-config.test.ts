@@ -201,7 +201,7 @@ describe('a server with weak algorithms alone', () => {
   test('is refused, and the hint is what lets it in', async () => {
     const { status, stdout, stderr } = await start(...forward(), ...there())
     expect({ status, stdout }).toEqual({ status: 6, stdout: '' })
-    const [, hint = ''] = /keytool tunnel (.*)$/m.exec(stderr) ?? []
+    const [, hint = ''] = /: add (.*)$/m.exec(stderr) ?? []
     expect(hint.split(' ').sort()).toEqual(
       ['-o', '-o', '-o', ...options.map(([name, value]) => `${name}=+${value}`)].sort(),
     )
