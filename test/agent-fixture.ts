@@ -164,3 +164,8 @@ export async function takeSnapshot(path: string, except: readonly string[] = [])
   const names = (await readdir(path)).sort()
   return [what, ...(await Promise.all(names.map(name => takeSnapshot(join(path, name), except)))).flat()]
 }
+
+/** An agent writes the lines of its ledger a few milliseconds after the deed. Waits until those of what was done are there. */
+export async function untilWritten(): Promise<void> {
+  await sleep(150)
+}

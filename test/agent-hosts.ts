@@ -1,6 +1,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { chown, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { untilWritten } from './agent-fixture.js'
 import { frame, string } from './agent-wire.js'
 import { type Environment, type Home, opensshOptions } from './world/home.js'
 import { peerPath } from './world/peers.js'
@@ -85,6 +86,7 @@ export async function succeed(env: Environment, args: readonly string[], options
 
 /** What the ledger says of these actions, oldest first. */
 export async function readLedger(env: Environment, ...actions: string[]): Promise<Record<string, unknown>[]> {
+  await untilWritten()
   const all: Record<string, unknown>[] = JSON.parse(await succeed(env, ['log', '--json', '-n', '0']))
   return all.filter(({ action }) => actions.includes(String(action)))
 }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { jest } from '@jest/globals'
 import { createRunTool, installLogin, type LoginFacts, loginDisk, loginFacts, loginKindsOf } from '@keytool/agent'
 import { places } from '@keytool/agent/platform'
-import { leaveHome, startOurAgent, waitForEnd } from './agent-fixture.js'
+import { leaveHome, startOurAgent, untilWritten, waitForEnd } from './agent-fixture.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { residentKeytool } from './world/resident.js'
@@ -163,6 +163,7 @@ test('hardened as it is, it asks for passphrases, and knows who asks; its childr
   expect(inherited).toContain(' 0 -> ')
   expect(inherited).not.toContain(handed)
   expect(inherited).not.toContain('LISTEN')
+  await untilWritten()
   const log = (await succeed('log', '--json')).split('\n').filter(line => line.includes('"sign"'))
   expect(log.join()).toContain('ssh-keygen')
 

@@ -12,6 +12,7 @@ import {
   leaveHome,
   type OurAgent,
   startOurAgent,
+  untilWritten,
 } from './agent-fixture.js'
 import { connectRaw, string, uint32 } from './agent-wire.js'
 import { type Folder, temporaryFolder } from './world/folder.js'
@@ -235,6 +236,7 @@ print(json.dumps({'signal': signal.Signals(os.WTERMSIG(status)).name, 'dumped': 
 
       for (const path of opened.slice(0, -1)) await chmod(path, 0o700)
       await chmod(socket, 0o600)
+      await untilWritten()
       const entries: { action: string }[] = JSON.parse(await ok('log', '--json'))
       expect(entries.filter(({ action }) => action === 'connect')).toEqual([
         expect.objectContaining({ verdict: 'refused', uid: STRANGER, reason: 'another user', pid: expect.any(Number) }),

@@ -5,7 +5,15 @@ import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import { connectAgent } from '@keytool/agent'
 import { type Askpass, makeAskpass, until } from './agent-askpass.js'
-import { during, isRunning, leaveHome, type OurAgent, startOurAgent, waitForEnd } from './agent-fixture.js'
+import {
+  during,
+  isRunning,
+  leaveHome,
+  type OurAgent,
+  startOurAgent,
+  untilWritten,
+  waitForEnd,
+} from './agent-fixture.js'
 import { connectRaw, type RawClient, readStrings, string, uint32 } from './agent-wire.js'
 import { type Environment, type Home, opensshOptions, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
@@ -139,8 +147,10 @@ async function states(): Promise<string[]> {
   }
 }
 
-const ledger = async (): Promise<{ action: string; reason?: string; verdict?: string }[]> =>
-  JSON.parse(await ok('log', '-n', '0', '--json'))
+const ledger = async (): Promise<{ action: string; reason?: string; verdict?: string }[]> => {
+  await untilWritten()
+  return JSON.parse(await ok('log', '-n', '0', '--json'))
+}
 
 /** What a request to sign with that key comes to, whose answer may take as long as a prompt stands. */
 async function sign(client: RawClient, kind: string): Promise<void> {

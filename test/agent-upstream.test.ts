@@ -2,7 +2,7 @@ import { chown, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import { makeAskpass, until } from './agent-askpass.js'
-import { leaveHome, type OurAgent, startOurAgent } from './agent-fixture.js'
+import { leaveHome, type OurAgent, startOurAgent, untilWritten } from './agent-fixture.js'
 import { connectRaw, string, uint32 } from './agent-wire.js'
 import { type Environment, type Home, opensshOptions, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
@@ -104,8 +104,10 @@ async function ok(...args: string[]): Promise<RunResult> {
 const list = async (): Promise<{ comment: string; [fact: string]: unknown }[]> =>
   JSON.parse((await ok('list', '--json')).stdout)
 const status = async () => JSON.parse((await ok('agent', 'status', '--json')).stdout)
-const ledger = async (): Promise<{ action: string; verdict?: string; [fact: string]: unknown }[]> =>
-  JSON.parse((await ok('log', '-n', '0', '--json')).stdout)
+const ledger = async (): Promise<{ action: string; verdict?: string; [fact: string]: unknown }[]> => {
+  await untilWritten()
+  return JSON.parse((await ok('log', '-n', '0', '--json')).stdout)
+}
 const signatures = async () => (await ledger()).filter(({ action }) => action === 'sign')
 
 function login(name: string, host = sshd): Promise<RunResult> {

@@ -4,7 +4,7 @@ import { jest } from '@jest/globals'
 import { connectAgent, createKeychain, type StatusReport } from '@keytool/agent'
 import { later } from '../packages/agent/test/support.js'
 import { type Askpass, makeAskpass, until } from './agent-askpass.js'
-import { findProcesses, leaveHome, type OurAgent, startOurAgent } from './agent-fixture.js'
+import { findProcesses, leaveHome, type OurAgent, startOurAgent, untilWritten } from './agent-fixture.js'
 import { type Environment, type Home, opensshOptions, temporaryHome } from './world/home.js'
 import { type Keyring, type KeyringOptions, startKeyring } from './world/keyring.js'
 import { peerPath } from './world/peers.js'
@@ -93,7 +93,10 @@ async function status(): Promise<StatusReport> {
 }
 
 const troubles = async () => (await status())['troubles'] as readonly string[]
-const reasons = async () => (await ours('log', '--json')).stdout
+const reasons = async () => {
+  await untilWritten()
+  return (await ours('log', '--json')).stdout
+}
 
 describe('with a keyring', () => {
   test('a remembered key logs in at a real sshd, and nobody is asked', async () => {
