@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Environment, Home } from './home.js'
 import { peerPath } from './peers.js'
@@ -13,6 +14,8 @@ export interface SshAgent {
 /** Starts OpenSSH's agent on a socket in the home's runtime folder: to compare with ours. */
 export async function startSshAgent(home: Home): Promise<SshAgent> {
   const socket = join(home.runtime, 'openssh-agent.sock')
+  // One that was killed leaves its socket, and the next one would not take the place.
+  await rm(socket, { force: true })
   const agent = await start(peerPath('ssh-agent'), ['-D', '-a', socket], { env: home.env })
   // It prints its SSH_AUTH_SOCK line once it listens.
   await agent.waitFor(/SSH_AUTH_SOCK=/)
