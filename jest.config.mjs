@@ -14,8 +14,9 @@ const shared = {
 const EXHAUSTIVE = '\\.exhaustive\\.test\\.ts$'
 
 export default {
-  // More than there are cores: most files of tests wait for other programs as long as they compute.
-  maxWorkers: 4,
+  // One more than there are cores: most files of tests wait for other programs as long as they compute. With four, some that
+  // look at what another process does a moment later find it not done yet.
+  maxWorkers: 3,
   // Not a second of it is meant to be used: it ends what hangs, on a machine that has other things to do, too.
   testTimeout: 30_000,
   testSequencer: '<rootDir>/scripts/longest-first.mjs',
