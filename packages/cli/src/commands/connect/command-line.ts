@@ -1,6 +1,6 @@
 import { KeytoolError } from '@keytool/keygen'
 import type { Context } from '../../context.js'
-import { type LogInOptions, logInFlags } from '../../log-in.js'
+import { type LogInOptions, logInFlags } from '../../log-in-options.js'
 import { parse, type Usage } from '../../options.js'
 import { reachFlags } from '../../reach.js'
 

@@ -4,7 +4,7 @@ import { KeytoolError } from '@keytool/keygen'
 import { type ForwardKind, type ForwardSpec, formatForward, parseForward } from '@keytool/tunnel'
 import type { Context } from '../../context.js'
 import { checkDistinct } from '../../forwards.js'
-import { type LogInOptions, logInFlags } from '../../log-in.js'
+import { type LogInOptions, logInFlags } from '../../log-in-options.js'
 import { type Usage, wholeNumber } from '../../options.js'
 import { type Destination, nearSession, reachFlags } from '../../reach.js'
 
