@@ -54,6 +54,7 @@ export function fakeServer(
     },
     exec: none,
     openSession: none,
+    openSubsystem: none,
     ping: none,
     closed: new Promise(() => {}),
     close: async () => {},

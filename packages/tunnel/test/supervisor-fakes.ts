@@ -78,6 +78,7 @@ export function fakeConnection(more: Partial<Connection> = {}): FakeConnection {
     listenRemote: no,
     exec: no,
     openSession: no,
+    openSubsystem: no,
     pings: 0,
     isClosed: false,
     async ping() {

@@ -130,6 +130,11 @@ export interface Connection {
    */
   openSession(request: SessionRequest): Promise<RemoteSession>
   /**
+   * A subsystem such as `sftp`, with its streams open (RFC 4254 section 6.5).
+   * @throws KeytoolError `refused` when the server has none of that name; `unreachable`
+   */
+  openSubsystem(name: string): Promise<RemoteSession>
+  /**
    * Asks for a sign of life (keepalive@openssh.com), which every server answers one way or another.
    * @returns how long the answer took, in milliseconds
    * @throws KeytoolError `unreachable` when none came within `timeout` milliseconds; the connection is not closed by it

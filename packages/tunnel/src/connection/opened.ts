@@ -27,6 +27,7 @@ export interface OpeningClient extends ListeningClient {
   openssh_forwardOutStreamLocal(path: string, done: Done): unknown
   shell(terminal: object | false, more: object, done: Done): unknown
   exec(command: string, more: object, done: Done): unknown
+  subsys(name: string, done: Done): unknown
 }
 
 /** What a connection needs of the engine once the user is in. */
@@ -87,6 +88,15 @@ export class OpenedConnection implements Connection {
         if (command === undefined) client.shell(pty, more, done)
         else client.exec(command, { ...more, ...(pty && { pty }) }, done)
       },
+      raw => makeSession(raw as RawSession, channels.adopt(raw, { keepStderr: true }), closed),
+    )
+  }
+
+  openSubsystem(name: string): Promise<RemoteSession> {
+    const { client, channels, closed } = this.#ends
+    return channels.open(
+      `the subsystem ${showForeign(name)}`,
+      done => client.subsys(name, done),
       raw => makeSession(raw as RawSession, channels.adopt(raw, { keepStderr: true }), closed),
     )
   }
