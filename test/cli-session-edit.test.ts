@@ -128,6 +128,8 @@ describe('in an editor', () => {
     await shown.waitFor(/left over the last time[\s\S]*name can't be changed[\s\S]*Open it again\?/)
     await shown.type('y\r')
     await shown.waitFor(/session mail changed/)
+    // The draft goes after that was said.
+    expect(await shown.exitStatus()).toBe(0)
     expect((await read()).port).toBe(2222)
     expect(await readdir(folder)).toEqual(['mail.json'])
   })

@@ -1,4 +1,5 @@
 import { createCipheriv, timingSafeEqual } from 'node:crypto'
+import { openStream } from './masked.js'
 import { poly1305 } from './poly1305.js'
 
 /** In bytes. The second 32 of the 64 key bytes encrypt a packet's length; a file has none. */
@@ -22,7 +23,7 @@ export function sealChachaPoly(key: Buffer, plain: Uint8Array): Buffer {
 export function openChachaPoly(key: Buffer, sealed: Buffer): Buffer | undefined {
   const body = sealed.subarray(0, sealed.length - SIZES.tag)
   if (!timingSafeEqual(tagOf(key, body), sealed.subarray(body.length))) return undefined
-  return keystream(key, 1, body)
+  return openStream('chacha20', key.subarray(0, SIZES.key), ivOf(1), body)
 }
 
 /** Block 0 of the keystream is the tag's key; the text starts at block 1. */
@@ -36,8 +37,12 @@ function tagOf(key: Buffer, sealed: Buffer): Buffer {
 }
 
 function keystream(key: Buffer, block: number, text: Uint8Array): Buffer {
-  // OpenSSL's IV: the number of the first block, little-endian in 8 bytes, then the nonce.
+  return createCipheriv('chacha20', key.subarray(0, SIZES.key), ivOf(block)).update(text)
+}
+
+/** OpenSSL's IV: the number of the first block, little-endian in 8 bytes, then the nonce. */
+function ivOf(block: number): Buffer {
   const iv = Buffer.alloc(16)
   iv.writeUInt32LE(block)
-  return createCipheriv('chacha20', key.subarray(0, SIZES.key), iv).update(text)
+  return iv
 }

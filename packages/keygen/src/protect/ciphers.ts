@@ -1,6 +1,7 @@
-import { type CipherGCMTypes, createCipheriv, createDecipheriv } from 'node:crypto'
+import { type CipherGCMTypes, createCipheriv } from 'node:crypto'
 import { KeytoolError } from '../error.js'
 import { openChachaPoly, sealChachaPoly } from './chacha-poly.js'
+import { openCbc, openGcm, openStream } from './masked.js'
 
 /** One row a cipher, under OpenSSH's name. Sizes in bytes. */
 export interface Cipher {
@@ -103,27 +104,19 @@ export function decrypt(cipher: Cipher, secret: Buffer, sealed: Uint8Array): Buf
     if (!plain) throw wrongTag()
     return plain
   }
+  const body = bytes.subarray(0, length)
   if (cipher.tag > 0) {
-    const opening = createDecipheriv(cipher.openssl as CipherGCMTypes, key, iv, { authTagLength: cipher.tag })
-    opening.setAuthTag(bytes.subarray(length))
-    const plain = opening.update(bytes.subarray(0, length))
-    try {
-      opening.final()
-    } catch (cause) {
-      plain.fill(0)
-      throw wrongTag(cause)
-    }
+    const plain = openGcm(cipher.openssl as CipherGCMTypes, key, iv, body, bytes.subarray(length))
+    if (!plain) throw wrongTag()
     return plain
   }
-  const opening = createDecipheriv(cipher.openssl, key, iv).setAutoPadding(false)
-  const plain = opening.update(bytes)
-  // Whole blocks were given, and there is no padding to take off: nothing is left to come.
-  opening.final()
-  return plain
+  return cipher.openssl.endsWith('-ctr')
+    ? openStream(cipher.openssl, key, iv, body)
+    : openCbc(cipher.openssl, key, iv, body)
 }
 
-function wrongTag(cause?: unknown): KeytoolError {
-  return new KeytoolError('secret-wrong', 'wrong passphrase', { reason: 'or the file was altered', cause })
+function wrongTag(): KeytoolError {
+  return new KeytoolError('secret-wrong', 'wrong passphrase', { reason: 'or the file was altered' })
 }
 
 function split(cipher: Cipher, secret: Buffer): { key: Buffer; iv: Buffer } {
