@@ -11,6 +11,7 @@ const fresh = `${out}.new`
 
 /** Parts that cost much to load: the file each becomes, and what of which modules is in it. */
 const heavy = {
+  yaml: { yaml: 'isAlias, isMap, isNode, isScalar, isSeq, Lexer, LineCounter, parseAllDocuments' },
   ssh2: { ssh2: 'default' },
   sshpk: { sshpk: 'default' },
   iconv: { 'iconv-lite': 'default' },
