@@ -3,6 +3,7 @@ import { readPlain } from '@keytool/agent/platform'
 import { detectPrivate, type ErrorCode, fingerprint, isKeytoolError } from '@keytool/keygen'
 import type { Run } from '../../context.js'
 import { exitStatus } from '../../exit.js'
+import { isTokenEntry } from '../../fleet/forge/token.js'
 import { openKeychain } from '../../keychain.js'
 import { parse } from '../../options.js'
 import { showProgress } from '../../progress.js'
@@ -60,11 +61,13 @@ export const run: Run = async (args, context) => {
   const { say, name } = context
   const keychain = openKeychain(context)
   const state = await keychain.state()
-  const kept = await readKept(keychain, context).catch(error => {
+  const all = await readKept(keychain, context).catch(error => {
     // Why it can't be asked is an error of its own; how it stands is known all the same.
     say.facts({ keychain: state, keys: [] })
     throw error
   })
+  // Tokens open no file of ours: whether one is good, its server says.
+  const kept = all.filter(each => !isTokenEntry(each))
   const progress = showProgress('trying the passphrases', context)
   const found: { kept: Kept; state: State }[] = []
   try {
