@@ -1,0 +1,87 @@
+import { isKeytoolError, KeytoolError, type PublicKey, type Signer, showForeign } from '@keytool/keygen'
+import { type ConnectOptions, connect } from '../../connection/connect.js'
+import type { Connection } from '../../connection/connection.js'
+import type { KeyFile } from '../key-file.js'
+import { openKeyFile } from '../open-key-file.js'
+import { verifyKeyAlone, withoutCertificate } from '../verify.js'
+import type { RotationDoor } from './door.js'
+
+/** A server that let us in, and all it takes to get in once more with another key. */
+export interface RotationServer {
+  readonly connection: Connection
+  readonly again: Omit<ConnectOptions, 'signers' | 'askPassword'>
+}
+
+/** A key that opens no file: a forced command, nologin. It was let in all the same. */
+const withoutFile: readonly string[] = ['unsupported', 'refused']
+
+/** The door of a real server. Whoever opens it closes it; `connection` stays open. */
+export function openDoor({ connection, again }: RotationServer): RotationDoor & { close(): Promise<void> } {
+  const opened = new Map<string, Promise<Connection>>()
+  let shared: Promise<KeyFile> | undefined
+  const file = () => {
+    shared ??= openKeyFile(connection)
+    return shared
+  }
+  const enter = (signer: Signer) => {
+    const name = signer.publicKey.blob.toString('base64')
+    const known = opened.get(name)
+    if (known) return known
+    const own = enterAlone(again, signer)
+    opened.set(name, own)
+    // What was refused may be let in later.
+    own.catch(() => opened.delete(name))
+    return own
+  }
+  return {
+    file,
+    async fileBy(signer) {
+      const own = await enter(signer)
+      return openKeyFile(own).catch(error => {
+        if (!isKeytoolError(error) || !withoutFile.includes(error.code)) throw error
+        return file()
+      })
+    },
+    admits: (key, signer) => findAdmission(again, key, signer),
+    async close() {
+      for (const own of await Promise.allSettled(opened.values())) {
+        if (own.status === 'fulfilled') await own.value.close()
+      }
+    },
+  }
+}
+
+async function enterAlone(again: RotationServer['again'], signer: Signer): Promise<Connection> {
+  const signers = [withoutCertificate(signer)]
+  const connection = await connect({ ...again, methods: ['publickey'], signers, askPassword: undefined })
+  if (connection.admission.method === 'publickey') return connection
+  await connection.close()
+  throw new KeytoolError('failed', `${showForeign(again.host)} lets ${showForeign(again.user)} in without any key`)
+}
+
+/** A server that asks for a signature takes the key (RFC 4252 section 7), whether anybody here can sign or not. */
+async function findAdmission(
+  again: RotationServer['again'],
+  publicKey: PublicKey,
+  signer: Signer | undefined,
+): ReturnType<RotationDoor['admits']> {
+  let isTaken = false
+  let hasSigned = false
+  const asked: Signer = {
+    publicKey,
+    async sign(data, options) {
+      isTaken = true
+      if (!signer) throw new KeytoolError('not-found', 'the private half is not here')
+      const signature = await signer.sign(data, options)
+      hasSigned = true
+      return signature
+    },
+  }
+  try {
+    return await verifyKeyAlone(again, asked)
+  } catch (error) {
+    if (isTaken && !hasSigned) return {}
+    if (isKeytoolError(error) && error.code === 'secret-wrong') return undefined
+    throw error
+  }
+}
