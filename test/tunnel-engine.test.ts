@@ -1,19 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { generate, type PrivateKey } from '@keytool/keygen'
-import {
-  type ConnectOptions,
-  connect,
-  holdTunnel,
-  installPublicKey,
-  KnownHosts,
-  parseForward,
-  type TunnelState,
-  verifyKeyAlone,
-} from '@keytool/tunnel'
+import { type ConnectOptions, connect, holdTunnel, KnownHosts, parseForward, type TunnelState } from '@keytool/tunnel'
 import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { run, runOrThrow } from './world/run.js'
@@ -381,110 +372,6 @@ describe('a forward', () => {
     expect(await ended).toBe('ECONNRESET')
     expect(await tunnel.done).toBeUndefined()
     expect(await ending(connectSocket(local, '127.0.0.1'))).toBe('ECONNREFUSED')
-  })
-})
-
-describe('a public key on the server', () => {
-  const path = '~/.ssh/authorized_keys'
-
-  /** By password, with a noisy login script, and with the given file in place. */
-  async function visit<T>(file: string | undefined, work: (c: Awaited<ReturnType<typeof connect>>) => Promise<T>) {
-    const before = await readFile(user.authorizedKeysFile)
-    await writeFile(user.authorizedKeysFile, file ?? before)
-    await writeFile(join(user.home, '.ssh', 'rc'), 'echo "welcome, keytool-user file"; echo "careful" >&2\n')
-    const connection = await connect(login({ signers: [], askPassword: async () => user.password }))
-    try {
-      const result = await work(connection)
-      return { result, content: await readFile(user.authorizedKeysFile, 'utf8') }
-    } finally {
-      await connection.close()
-      await writeFile(user.authorizedKeysFile, before)
-    }
-  }
-
-  test('is added behind a line without newline, both keys work, and a second time changes nothing', async () => {
-    const fresh = await generate('ed25519', { comment: "o'brien's $(key) `x`" })
-    const { content } = await visit(`# mine\r\n${lineOf(key)}`, async connection => {
-      const { publicKey } = fresh
-      expect(await installPublicKey(connection, publicKey, { dryRun: true })).toEqual({ state: 'would-add', path })
-      expect(await installPublicKey(connection, publicKey)).toEqual({ state: 'added', path, line: 3 })
-      expect(await installPublicKey(connection, publicKey)).toEqual({ state: 'present', path, line: 3 })
-      for (const signer of [fresh, key]) await verifyKeyAlone(login(), signer)
-    })
-    expect(content).toBe(`# mine\r\n${lineOf(key)}\n${lineOf(fresh)}\n`)
-  })
-
-  test('that is there without the options asked for is told, and stays as it is', async () => {
-    const before = `${lineOf(key)}\n`
-    const { content } = await visit(before, async connection =>
-      expect(installPublicKey(connection, key.publicKey, { options: 'no-pty' })).rejects.toMatchObject({
-        code: 'refused',
-        message: `the key is there already, but without options: ${path} line 1`,
-      }),
-    )
-    expect(content).toBe(before)
-  })
-
-  test('is not there when it is commented out, or when it is an authority', async () => {
-    const fresh = await generate('ed25519')
-    const line = lineOf(fresh).trim()
-    const { content } = await visit(`#${line}\ncert-authority ${line}\n`, async connection =>
-      expect(await installPublicKey(connection, fresh.publicKey, { options: 'no-pty,from="127.*"' })).toMatchObject({
-        state: 'added',
-      }),
-    )
-    expect(content).toBe(`#${line}\ncert-authority ${line}\nno-pty,from="127.*" ${line}\n`)
-  })
-
-  test('a file in UTF-16 is left as it is', async () => {
-    const utf16 = `\ufeff${lineOf(key)}\n`
-    const { content } = await visit(Buffer.from(utf16, 'utf16le').toString('latin1'), async connection =>
-      expect(installPublicKey(connection, key.publicKey)).rejects.toMatchObject({ code: 'damaged' }),
-    )
-    expect(content).toContain('\0')
-  })
-
-  test('a file too large to be kept by hand, or one that can’t be read, is left as it is', async () => {
-    await visit('#\n'.repeat(600_000), async connection =>
-      expect(installPublicKey(connection, key.publicKey)).rejects.toMatchObject({
-        code: 'damaged',
-        reason: expect.stringContaining('larger than 1 MiB'),
-      }),
-    )
-    await visit('', async connection => {
-      await chmod(user.authorizedKeysFile, 0o000)
-      try {
-        await expect(installPublicKey(connection, key.publicKey)).rejects.toMatchObject({
-          code: 'failed',
-          message: expect.stringContaining("can't be read"),
-        })
-      } finally {
-        await chmod(user.authorizedKeysFile, 0o600)
-      }
-    })
-  })
-
-  test('the folder and the file are made for the user alone', async () => {
-    const guest = await createUser()
-    const second = await startSshd({ users: [guest] })
-    try {
-      const knownHosts = knownHostsIn(join(home.ssh, 'second'))
-      await writeFile(join(home.ssh, 'second'), second.knownHosts)
-      const options = login({ port: second.port, user: guest.name, hosts: { knownHosts } })
-      const connection = await connect({ ...options, signers: [], askPassword: async () => guest.password })
-      expect(await installPublicKey(connection, key.publicKey)).toMatchObject({ state: 'added', line: 1 })
-      await connection.close()
-      expect((await stat(join(guest.home, '.ssh'))).mode & 0o777).toBe(0o700)
-      expect(await stat(guest.authorizedKeysFile)).toMatchObject({ mode: 0o100600, uid: guest.uid })
-      await verifyKeyAlone(options, key)
-    } finally {
-      await second.stop()
-      await guest.dispose()
-    }
-  }, 20_000)
-
-  test('a key that is not there is not proved', async () => {
-    await expect(verifyKeyAlone(login(), await generate('ed25519'))).rejects.toMatchObject({ code: 'secret-wrong' })
   })
 })
 

@@ -19,8 +19,9 @@ export interface Dropbear {
  * Starts Dropbear's server on 127.0.0.1, with a host key of its own. Every user of this system may log in with a key of
  * theirs. Needs root.
  * @param more further arguments, such as `-j` (no local forwards)
+ * @param by a program and its arguments that run it, such as `unshare`
  */
-export async function startDropbear(more: readonly string[] = []): Promise<Dropbear> {
+export async function startDropbear(more: readonly string[] = [], by: readonly string[] = []): Promise<Dropbear> {
   for (const program of [dropbear, dropbearkey]) {
     await access(program, constants.X_OK).catch(cause => {
       throw new Error(`${program} is not installed: apt-get install dropbear-bin`, { cause })
@@ -32,8 +33,21 @@ export async function startDropbear(more: readonly string[] = []): Promise<Dropb
   // The port may be taken between its choice and the start: then another is tried.
   for (let tries = 1; ; tries++) {
     const port = await findFreePort()
-    const args = ['-F', '-E', '-s', '-r', hostKey, '-p', `127.0.0.1:${port}`, '-P', join(folder.path, 'pid'), ...more]
-    const server = await start(dropbear, args)
+    const [program = dropbear, ...args] = [
+      ...by,
+      dropbear,
+      '-F',
+      '-E',
+      '-s',
+      '-r',
+      hostKey,
+      '-p',
+      `127.0.0.1:${port}`,
+      '-P',
+      join(folder.path, 'pid'),
+      ...more,
+    ]
+    const server = await start(program, args)
     const stop = async () => {
       await server.stop()
       await folder.dispose()

@@ -12,6 +12,7 @@ export type { AlgorithmLists } from './connection/algorithm-lists.js'
 export { caSchemesIn, checkWeak, weakAlgorithmsIn } from './connection/algorithms.js'
 export type { AskPassword, AuthOptions, PasswordPrompt } from './connection/auth.js'
 export { type AuthMethod, authMethodsIn } from './connection/auth-methods.js'
+export { type CertificateTrouble, judgeCertificate } from './connection/certificate-trouble.js'
 export { type ConnectOptions, connect } from './connection/connect.js'
 export type {
   Admission,
@@ -40,8 +41,20 @@ export {
   verifyHost,
 } from './connection/hostkeys.js'
 export type { HostProof } from './connection/kex/exchanges.js'
+export { NoMatch } from './connection/no-match.js'
 export { type CommandDialOptions, dialByCommand } from './connection/proxy-command.js'
+export type { Clues } from './doctor/cause.js'
+export { type Cause, causes } from './doctor/causes.js'
+export { type Diagnosis, diagnose } from './doctor/diagnosis.js'
+export { farewellOf } from './doctor/facts.js'
+export { checkForward, type ForwardVerdict } from './doctor/forward-check.js'
+export { checkListen } from './doctor/listen-check.js'
+export { lookForKeys } from './doctor/look-on-server.js'
+export { type AgentState, greetingIn, type KeyTry, type Observed } from './doctor/observed.js'
+export { judge } from './doctor/symptoms.js'
+export { watchStream } from './doctor/watched-stream.js'
 export type { Forward, ForwardLimits, ForwardOptions, Link } from './forwards/forward.js'
+export { type ListenerHere, listenHere, type SpecHere } from './forwards/listen.js'
 export { openForward } from './forwards/open.js'
 export { type Counters, pump, zeroCounters } from './forwards/pump.js'
 export {
@@ -59,6 +72,8 @@ export {
   type TargetPlace,
 } from './forwards/spec.js'
 export { type Forgotten, forgetHost } from './known-hosts/forget.js'
+export { removeName } from './known-hosts/removal.js'
+export { type RewriteOptions, rewriteOwn } from './known-hosts/rewrite.js'
 export {
   type HostKeyChanges,
   type HostKeyUpdate,
@@ -76,15 +91,40 @@ export { forgetStopped, listStopped, noteStopped } from './running/last.js'
 export { keyOfTunnel, type RunningPlaces } from './running/place.js'
 export { serveTunnel, type TunnelDesk } from './running/serve.js'
 export type { RunningTunnel } from './running/words.js'
-export { findLines, formatAuthorizedKey } from './servers/authorized-keys.js'
-export {
-  fetchAuthorizedKeys,
-  type InstallOptions,
-  type InstallResult,
-  installPublicKey,
-  verifyKeyAlone,
-} from './servers/install.js'
+export { findKeyPlaces, type KeyPlace, type KeyPlaces } from './servers/audit-key.js'
+export { type LogOptions, readLastUses } from './servers/audit-log.js'
+export { type AuditedAccount, type AuditedFile, type AuditOptions, auditServer } from './servers/audit-server.js'
+export { addKeyLine, findLines, formatAuthorizedKey, removeKeyLines } from './servers/authorized-keys.js'
+export { type ChangeOptions, changeKeyFile } from './servers/change.js'
+export { type InstallOptions, type InstallResult, installPublicKey } from './servers/install.js'
+export type { KeyFile, KeyFileFinding, KeyFileWay, OpenKeyFile, OpenKeyFileOptions } from './servers/key-file.js'
 export { checkKeyOptions } from './servers/key-options.js'
+export type { KeyUse, LastUses } from './servers/last-use.js'
+export { openKeyFile } from './servers/open-key-file.js'
+export { type RemoveOptions, type RemoveResult, removePublicKey } from './servers/remove.js'
+export type { AdmittedBy, HostResult, HostRotation, RotationDoor, RotationKeys } from './servers/rotation/door.js'
+export {
+  type Followed,
+  type HostRecord,
+  type Journal,
+  keyIn,
+  type RotatedKey,
+} from './servers/rotation/journal.js'
+export { planAdding } from './servers/rotation/lines.js'
+export { openDoor, type RotationServer } from './servers/rotation/open-door.js'
+export { rollBackHost } from './servers/rotation/roll-back-host.js'
+export { rotateHost } from './servers/rotation/rotate-host.js'
+export { type HostState, isGoingBack, meanings } from './servers/rotation/states.js'
+export { type HeldJournal, RotationStore } from './servers/rotation/store.js'
+export {
+  type LineCode,
+  type LineFinding,
+  type SurveyedLine,
+  type SurveyOptions,
+  surveyKeys,
+} from './servers/survey.js'
+export { type Verified, verifyKeyAlone } from './servers/verify.js'
+export { explainRefusal, type RefusalCause, type RefusalReport } from './servers/why-refused.js'
 export { type SshConfigSource, sessionsFromSshConfig } from './sessions/from-ssh-config.js'
 export {
   type Carried,

@@ -1,9 +1,6 @@
 import { generate, type PublicKey, splitKeyOptions } from '@keytool/keygen'
-import type { ExecOptions, ExecResult } from '../src/connection/connection.js'
 import { findLines, formatAuthorizedKey } from '../src/servers/authorized-keys.js'
-import { installPublicKey } from '../src/servers/install.js'
 import { checkKeyOptions, meanTheSame } from '../src/servers/key-options.js'
-import { appendScript, readScript } from '../src/servers/scripts.js'
 
 let key: PublicKey
 let line: string
@@ -139,62 +136,5 @@ describe('two sets of options', () => {
   ])('%s does not mean the same as %j', (one, other) => {
     expect(meanTheSame(one, other)).toBe(false)
     expect(meanTheSame(other, one)).toBe(false)
-  })
-})
-
-describe('a key that is there already', () => {
-  /** A server with this file, which is told to write nothing. */
-  const holding = (file: string) => ({
-    async exec(script: string, { stdin = Buffer.alloc(0) }: ExecOptions = {}) {
-      expect(script).toBe(readScript)
-      const marker = Buffer.from(stdin).toString().trim()
-      const stdout = Buffer.from(`${marker} file\n${file}\n${marker} end\n`)
-      return { status: 0, stdout, stderr: Buffer.alloc(0) }
-    },
-  })
-  const options = 'restrict,from="192.0.2.*"'
-
-  test.each([
-    ['without options asked for', () => `no-pty ${line}`, {}],
-    ['with the same ones, in another order', () => `from="192.0.2.*",restrict ${line}`, { options }],
-  ])('is present: %s', async (_what, file, asked) => {
-    expect(await installPublicKey(holding(file()), key, asked)).toMatchObject({ state: 'present', line: 1 })
-  })
-
-  test.each([
-    ['without any', () => line, 'without options', 1],
-    ['with others', () => `no-pty ${line}`, 'with no-pty', 1],
-    ['with others further down', () => `${options} ${line}\n${line}\n`, 'without options', 2],
-  ])('is refused when options are asked for, and it is there %s', async (_what, file, there, number) => {
-    for (const dryRun of [false, true]) {
-      await expect(installPublicKey(holding(file()), key, { options, dryRun })).rejects.toMatchObject({
-        code: 'refused',
-        message: `the key is there already, but ${there}: ~/.ssh/authorized_keys line ${number}`,
-        reason: `asked for ${options}; nothing was changed`,
-      })
-    }
-  })
-})
-
-test.each([readScript, appendScript])('a script passes through sh, csh and fish alike', script => {
-  const inner = /^exec sh -c '(.*)'$/.exec(script)?.[1]
-  expect(inner).toMatch(/^[^'!]+$/)
-  expect(inner).not.toContain('\\\\')
-})
-
-describe('a server that does not do as asked', () => {
-  const answer = (result: Partial<ExecResult>) => ({
-    exec: async () => ({ status: 0, stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), ...result }),
-  })
-
-  test.each([
-    ['runs no shell', { stdout: Buffer.from('This account is for mail only.\u001b[2J\n') }, 'unsupported'],
-    ['knows no exec', { status: 127, stderr: Buffer.from('exec: not found') }, 'unsupported'],
-    ['has no home', { status: 91 }, 'failed'],
-    ['can’t read the file', { status: 92, stderr: Buffer.from('cat: Permission denied') }, 'failed'],
-  ])('%s', async (_what, result, code) => {
-    const failure = await installPublicKey(answer(result), key).catch((error: unknown) => error)
-    expect(failure).toMatchObject({ code })
-    expect(JSON.stringify(failure)).not.toContain('\u001b')
   })
 })

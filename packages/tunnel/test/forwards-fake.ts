@@ -34,6 +34,8 @@ export function fakeServer(
   const none = () => Promise.reject(new KeytoolError('refused', 'not here'))
   const connection: Connection = {
     admission: { method: 'publickey', offered: [] },
+    software: 'fake',
+    remarks: [],
     async openDirect(host, port, origin) {
       asked.direct.push([host, port, origin])
       return await open(host, port)

@@ -73,6 +73,8 @@ export function fakeConnection(more: Partial<Connection> = {}): FakeConnection {
   const no = () => Promise.reject(new KeytoolError('refused', 'no'))
   const connection = {
     admission: { method: 'publickey' as const, offered: [] },
+    software: 'fake',
+    remarks: [],
     openDirect: no,
     openDirectUnix: no,
     listenRemote: no,

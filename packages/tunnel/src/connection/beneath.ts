@@ -11,6 +11,8 @@ export interface Told {
   onKeyTaken(blob: Buffer): void
   /** A request of the server's about the whole connection (RFC 4254 section 4). */
   onGlobalRequest(name: string, data: unknown): void
+  /** The server said something for people to read (SSH_MSG_DEBUG, RFC 4253 section 11.3). */
+  onRemark(text: string): void
 }
 
 interface Stream {
@@ -31,6 +33,7 @@ export interface Beneath {
       /** Sends keepalive@openssh.com. */
       ping(): void
       readonly _handlers: {
+        DEBUG?: (protocol: unknown, display: boolean, text: string) => void
         EXT_INFO: (
           protocol: unknown,
           extensions: readonly { readonly name: string; readonly algs?: string[] }[],
@@ -70,6 +73,7 @@ export function mendHandlers(engine: Beneath, told: Told): void {
     const opened = engine._chanMgr.get(info.recipient)
     if (opened !== before) opened?.stderr?.on('error', () => {})
   }
+  handlers.DEBUG = (_protocol, _display, text) => told.onRemark(text)
   // It would ask the server to prove each host key it shows, and remember every question until it is answered.
   handlers.GLOBAL_REQUEST = (protocol, name, wantReply, data) => {
     if (wantReply) protocol.requestFailure()

@@ -102,6 +102,13 @@ export interface RemoteSession {
 /** One authenticated SSH connection. */
 export interface Connection {
   readonly admission: Admission
+  /** The software that serves, as it names itself (RFC 4253 section 4.2), such as `OpenSSH_9.2p1`. Foreign. */
+  readonly software: string
+  /**
+   * What the server remarked since it let the user in (SSH_MSG_DEBUG, RFC 4253 section 11.3): the first few, cut where they
+   * are long. Foreign, for people, and never to be relied on.
+   */
+  readonly remarks: readonly string[]
   /**
    * A stream to `host:port` as the server sees it (direct-tcpip, RFC 4254 section 7.2). Ending it closes one
    * direction only; one that was cut is destroyed with an error, never ended.

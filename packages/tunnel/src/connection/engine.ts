@@ -22,6 +22,7 @@ import { isBeforeItsTurn } from './order.js'
 import { loadOpenssl } from './packets/openssl.js'
 import { takePackets } from './packets/take-over.js'
 import { replacePublicKeyAuth } from './public-key.js'
+import { Remarks } from './remarks.js'
 import { awaited, StepClock } from './step-clock.js'
 import { type EngineError, explainTrouble, noSsh, type Phase } from './trouble.js'
 
@@ -72,6 +73,7 @@ class Engine {
   readonly #login: Login
   #exchanges: Exchanges | undefined
   #news: HostKeyNews | undefined
+  readonly #remarks = new Remarks()
   #received = 0
   #phase: Phase = 'hello'
   #failure: KeytoolError | undefined
@@ -114,6 +116,8 @@ class Engine {
       client: this.#client as unknown as OpeningClient & Beneath,
       channels: this.#channels,
       admission: { method: this.#login.method, offered: this.#options.authentication.offered },
+      software: this.#beneath._remoteVer ?? '',
+      remarks: this.#remarks.texts,
       closed: this.#closed,
       failure: () => this.#failure,
       broken: () => this.#broken,
@@ -219,6 +223,8 @@ class Engine {
       onGlobalRequest: (name, data) => {
         if (this.#phase === 'ready') this.#news?.onRequest(name, data)
       },
+      // Those of the login itself come together with it, before the engine has said that the user is in.
+      onRemark: text => this.#remarks.note(text),
     })
   }
 

@@ -35,6 +35,8 @@ export interface OpenedEnds {
   readonly client: OpeningClient & Beneath
   readonly channels: Channels
   readonly admission: Admission
+  readonly software: string
+  readonly remarks: readonly string[]
   readonly closed: Promise<KeytoolError | undefined>
   /** Why the connection broke, once it has. */
   readonly failure: () => KeytoolError | undefined
@@ -56,6 +58,14 @@ export class OpenedConnection implements Connection {
 
   get admission(): Admission {
     return this.#ends.admission
+  }
+
+  get software(): string {
+    return this.#ends.software
+  }
+
+  get remarks(): readonly string[] {
+    return this.#ends.remarks
   }
 
   get closed(): Promise<KeytoolError | undefined> {

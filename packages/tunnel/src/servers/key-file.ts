@@ -25,11 +25,11 @@ export type KeyFileWay = 'shell' | 'sftp'
 
 export interface KeyFileFinding {
   readonly kind: 'writable-by-others' | 'foreign-owner' | 'unreadable' | 'missing' | 'selinux' | 'not-a-file'
-  /** What it is about: the home folder, `.ssh` or the file. */
+  /** What it is about: the home folder, `.ssh`, the file, or a folder between. Foreign: shown escaped. */
   readonly path: string
   /** One sentence, without what to do: `~/.ssh may be written by its group (mode 0775)`. Escaped already. */
   readonly text: string
-  /** The command to type on the server that mends it, such as `chmod go-w ~/.ssh`. */
+  /** The command to type on the server that mends it, such as `chmod go-w ~/.ssh`. Escaped and quoted already. */
   readonly remedy: string
 }
 
