@@ -13,6 +13,7 @@ const groups = {
   keygen: () => import('./bench/keygen.mjs'),
   convert: () => import('./bench/convert.mjs'),
   tunnel: () => import('./bench/tunnel.mjs'),
+  install: () => import('./bench/install.mjs'),
 }
 
 const wanted = process.argv.slice(2)

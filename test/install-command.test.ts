@@ -1,9 +1,10 @@
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import { type Home, opensshOptions, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { findFreePort } from './world/port.js'
+import { residentKeytool } from './world/resident.js'
 import { keytool, keytoolPath, type RunResult, run, runOrThrow } from './world/run.js'
 import { type Sshd, startSshd } from './world/sshd.js'
 import { createUser, type SystemUser } from './world/system-user.js'
@@ -13,33 +14,48 @@ import { openTerminal } from './world/terminal.js'
 
 jest.setTimeout(60_000)
 
-let home: Home
 let user: SystemUser
 let sshd: Sshd
+let made: Home
+let home: Home
 let password: string
+/** What the server had logged before this test. */
+let before: number
+
+beforeAll(async () => {
+  user = await createUser()
+  sshd = await startSshd({ users: [user] })
+  made = await temporaryHome()
+  await keytool(['gen', '-t', 'ed25519', '-C', 'mine', '--no-passphrase'], { env: made.env })
+})
+
+afterAll(async () => {
+  await sshd.stop()
+  await user.dispose()
+  await made.dispose()
+})
 
 beforeEach(async () => {
   home = await temporaryHome()
-  user = await createUser()
-  sshd = await startSshd({ users: [user] })
+  for (const name of ['id_ed25519', 'id_ed25519.pub']) await copyFile(join(made.ssh, name), join(home.ssh, name))
   await writeFile(join(home.ssh, 'known_hosts'), sshd.knownHosts)
   password = join(home.path, 'password')
   await writeFile(password, `${user.password}\n`, { mode: 0o600 })
-  await keytool(['gen', '-t', 'ed25519', '-C', 'mine', '--no-passphrase'], { env: home.env })
+  before = sshd.log().length
 })
 
 afterEach(async () => {
-  await sshd.stop()
-  await user.dispose()
+  await rm(join(user.home, '.ssh'), { recursive: true, force: true })
   await home.dispose()
 })
 
 const key = () => join(home.ssh, 'id_ed25519')
 const publicLine = () => readFile(`${key()}.pub`, 'utf8')
 const here = () => `${user.name}@127.0.0.1`
+const logged = () => sshd.log().slice(before)
 
 function install(...args: string[]): Promise<RunResult> {
-  return keytool(['install-pubkey', '-p', String(sshd.port), ...args], { env: home.env })
+  return residentKeytool(['install-pubkey', '-p', String(sshd.port), ...args], { env: home.env, cwd: home.path })
 }
 
 const byPassword = (...args: string[]) => install('--password-file', password, ...args)
@@ -54,7 +70,7 @@ async function logsIn(file: string): Promise<boolean> {
 test('twice is one line; the folder and the file are the user’s alone; OpenSSH logs in with the key', async () => {
   expect(await byPassword(here())).toMatchObject({
     status: 0,
-    stdout: `${here()}  ok added to ~/.ssh/authorized_keys line 1, verified with this key alone\n`,
+    stdout: `${here()}  ok added to ~/.ssh/authorized_keys line 1, verified with this key alone by that line\n`,
     stderr: '',
   })
   // By password again, and by the key itself.
@@ -151,7 +167,10 @@ describe('several hosts', () => {
     expect(result.status).toBe(7)
     const lines = result.stdout.trimEnd().split('\n')
     expect(lines[0]).toContain('verified with this key alone')
-    expect(lines.slice(1, 3)).toEqual([expect.stringMatching(/^ssh:\S+ {2}failed$/), 'x@nowhere.invalid  failed'])
+    expect(lines.slice(1, 3)).toEqual([
+      expect.stringMatching(/^ssh:\S+ {2}failed there is no key to offer/),
+      expect.stringMatching(/^x@nowhere\.invalid +failed nowhere\.invalid:\d+ can't be found$/),
+    ])
     expect(lines[3]).toBe('1 of 3 hosts ready. Again for the rest:')
     // The very same line, options and all, without the host that is done.
     const again = ['install-pubkey', '-p', String(sshd.port), '--password-file', '~/password']
@@ -172,7 +191,7 @@ describe('what goes wrong', () => {
   test('a wrong password: 5, tried once from a file', async () => {
     await writeFile(password, 'wrong')
     expect(await byPassword(here())).toMatchObject({ status: 5 })
-    expect(sshd.log().match(/Failed password/g)).toHaveLength(1)
+    expect(logged().match(/Failed password/g)).toHaveLength(1)
   })
 
   test('a key that can’t be opened, and so not proved, is not put anywhere: 5', async () => {
@@ -183,7 +202,7 @@ describe('what goes wrong', () => {
     for (const more of [[], ['--passphrase-file', secret]])
       expect(await byPassword(...more, here())).toMatchObject({ status: 5 })
     expect(await readdir(join(user.home, '.ssh')).catch(() => [])).toEqual([])
-    expect(sshd.log()).not.toContain('Accepted')
+    expect(logged()).not.toContain('Accepted')
   })
 
   test('no way to ask for a password: 5 at once', async () => {
@@ -206,7 +225,7 @@ describe('what goes wrong', () => {
   test('an unknown host: 8, and the password never leaves', async () => {
     await writeFile(join(home.ssh, 'known_hosts'), '')
     expect(await byPassword(here())).toMatchObject({ status: 8 })
-    expect(sshd.log()).not.toContain('password for')
+    expect(logged()).not.toContain('password for')
   })
 
   test('only the public half is here: added, but not called proved', async () => {
@@ -226,13 +245,59 @@ describe('what goes wrong', () => {
   })
 })
 
-test('a server that looks elsewhere: added, but said not to let the key in', async () => {
-  await sshd.stop()
-  sshd = await startSshd({ users: [user], config: ['AuthorizedKeysFile /nonexistent'] })
-  await writeFile(join(home.ssh, 'known_hosts'), sshd.knownHosts)
+test('a server that looks elsewhere: added, but said not to let the key in, and why that may be', async () => {
+  const elsewhere = await startSshd({ users: [user], config: ['AuthorizedKeysFile /nonexistent'] })
+  try {
+    await writeFile(join(home.ssh, 'known_hosts'), elsewhere.knownHosts)
+    const result = await residentKeytool(
+      ['install-pubkey', '-p', String(elsewhere.port), '--password-file', password, here()],
+      { env: home.env },
+    )
+    expect(result.status).toBe(1)
+    expect(result.stdout).toContain('failed added to ~/.ssh/authorized_keys line 1, not verified: ')
+    expect(result.stderr).toMatch(/does not let this key in\n.*AuthorizedKeysFile.*\n {2}on the server: /)
+  } finally {
+    await elsewhere.stop()
+  }
+})
+
+test('modes that sshd does not accept are named with the command that mends them, and not loosened', async () => {
+  await user.authorize('placeholder')
+  await chmod(user.authorizedKeysFile, 0o666)
   const result = await byPassword(here())
   expect(result.status).toBe(1)
-  expect(result.stderr).toMatch(/does not let this key in\n.*AuthorizedKeysFile/)
+  expect(result.stderr).toMatch(
+    /does not let this key in\n {2}added to .*authorized_keys.*0666.*\n {2}on the server: chmod/,
+  )
+  expect((await stat(user.authorizedKeysFile)).mode & 0o777).toBe(0o666)
+})
+
+test('by SFTP alone the same comes of it', async () => {
+  expect(await byPassword('--sftp', here())).toMatchObject({
+    status: 0,
+    stdout: expect.stringContaining(
+      'ok added to ~/.ssh/authorized_keys line 1, verified with this key alone by that line',
+    ),
+  })
+  expect(await readFile(user.authorizedKeysFile, 'utf8')).toBe(await publicLine())
+  expect(logged()).not.toContain('Starting session: command')
+  expect((await byPassword(here())).stdout).toContain('was there already, ~/.ssh/authorized_keys line 1')
+})
+
+test('-i takes the private file, its .pub, or a name of which only the .pub is here; a certificate is no key', async () => {
+  for (const path of [key(), `${key()}.pub`]) expect(await byPassword('-i', path, here())).toMatchObject({ status: 0 })
+  const ca = join(home.path, 'ca')
+  await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', '', '-f', ca])
+  await runOrThrow(peerPath('ssh-keygen'), ['-q', '-s', ca, '-I', 'me', '-n', user.name, `${key()}.pub`])
+  expect(await byPassword('-i', `${key()}-cert.pub`, here())).toMatchObject({
+    status: 6,
+    stderr: expect.stringMatching(/is a certificate.*\n.*\n {2}name the key: -i ~\/\.ssh\/id_ed25519\.pub\n$/),
+  })
+  await rm(key())
+  expect(await byPassword('-i', key(), here())).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining('not verified: the private key is not here'),
+  })
 })
 
 test('a public half that was swapped is not installed: nothing proves one key with another', async () => {
@@ -267,7 +332,7 @@ test('a session that goes by way of another host is not dialled directly', async
   const { status, stderr } = await byPassword('far')
   expect(status).toBe(7)
   expect(stderr).toContain('bastion.example:22')
-  expect(sshd.log()).not.toContain('Connection from')
+  expect(logged()).not.toContain('Connection from')
 })
 
 test('Ctrl-D and Ctrl-C at a question end it at once, with the terminal as it was', async () => {

@@ -18,6 +18,7 @@ const needs = {
 }
 needs.login = ['ssh-keygen', 'dbus-daemon', 'gnome-keyring-daemon']
 needs.tunnel = ['ssh-keygen', 'ssh', 'sshd']
+needs.install = ['ssh-keygen', 'ssh', 'sshd', 'ssh-copy-id', 'sshpass']
 needs.keygen = ['ssh-keygen']
 needs.convert = ['puttygen']
 

@@ -125,7 +125,8 @@ function writeConfig(port: number, hostKeyFiles: Sshd['hostKeyFiles'], options: 
     'LogLevel VERBOSE',
     'PrintMotd no',
     'PrintLastLog no',
-    'MaxStartups 500',
+    // Of this one sshd takes the last value.
+    ...(options.config?.some(line => line.startsWith('MaxStartups')) ? [] : ['MaxStartups 500']),
     'MaxSessions 500',
     'Subsystem sftp internal-sftp',
   ]

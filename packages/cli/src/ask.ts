@@ -2,6 +2,7 @@ import { readWhole } from '@keytool/agent/platform'
 import { KeytoolError, showForeign } from '@keytool/keygen'
 import type { Context } from './context.js'
 import type { Strength } from './passphrase/strength.js'
+import { inTurn } from './turn.js'
 
 /** A passphrase is shorter than this, in bytes; what is longer is another file. */
 const MAX_SECRET = 64 * 1024
@@ -47,7 +48,7 @@ export function canAskSecret(context: Context): boolean {
 export async function askSecret(prompt: string, hint: string, context: Context, mayShow = false): Promise<Buffer> {
   const safe = showForeign(prompt)
   const askpass = askpassProgram(context)
-  if (askpass) return runAskpass(askpass, `${safe}: `, context)
+  if (askpass) return inTurn(() => runAskpass(askpass, `${safe}: `, context))
   if (!hasTerminal(context)) {
     throw new KeytoolError('secret-needed', `the ${safe} is needed`, {
       reason: context.asksNobody ? 'BatchMode has nobody asked' : 'there is no terminal to ask on, and no SSH_ASKPASS',
@@ -125,7 +126,11 @@ export async function askChoice<T extends string>(
  * One question by inquirer, on stderr, so that stdout stays clean for data. The library takes 100 ms to load, so only
  * those who are asked pay for it.
  */
-async function prompted<T>(question: Record<string, unknown>, { say, stdin, leaving }: Context): Promise<T> {
+function prompted<T>(question: Record<string, unknown>, context: Context): Promise<T> {
+  return inTurn(() => promptedAlone(question, context))
+}
+
+async function promptedAlone<T>(question: Record<string, unknown>, { say, stdin, leaving }: Context): Promise<T> {
   // The library looks at the environment alone.
   if (!say.colourful) process.env['NO_COLOR'] = '1'
   const { default: inquirer } = await import('inquirer')

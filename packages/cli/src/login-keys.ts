@@ -76,8 +76,31 @@ export async function noteForgotten(
   })
 }
 
-function policyFile(places: Context['places']): string {
+/** Takes every rule that is meant out of the file. */
+export async function dropRules(isMeant: (rule: KeyRule) => Promise<boolean>, context: Context): Promise<void> {
+  const { places } = context
+  const file = policyFile(places)
+  const meant = new Set<string>()
+  for (const rule of await readRules(context)) if (await isMeant(rule)) meant.add(JSON.stringify(rule))
+  await change(file, old => {
+    if (!old) return undefined
+    const rules = parsePolicy(old, file, places.home).keys
+    const json = JSON.parse(old.toString('utf8')) as { readonly keys?: readonly object[] }
+    const keys = (json.keys ?? []).filter((_, i) => !meant.has(JSON.stringify(rules[i])))
+    return keys.length === rules.length ? undefined : Buffer.from(`${JSON.stringify({ ...json, keys }, null, 2)}\n`)
+  })
+}
+
+export function policyFile(places: Context['places']): string {
   return join(places.config, 'agent.json')
+}
+
+/** Changes agent.json as {@link change} does. */
+export function changePolicy(
+  places: Context['places'],
+  make: (old: Buffer | undefined) => Buffer | undefined,
+): Promise<void> {
+  return change(policyFile(places), make)
 }
 
 function ruleFor(path: string, key: PublicKey | undefined, { terms, remember }: AtLogin): KeyRule {

@@ -3,7 +3,10 @@ import type { Run } from './context.js'
 export type OnlineCommand =
   | 'add'
   | 'agent'
+  | 'audit'
+  | 'compromised'
   | 'connect'
+  | 'doctor'
   | 'install-pubkey'
   | 'keychain'
   | 'known-hosts'
@@ -13,7 +16,10 @@ export type OnlineCommand =
   | 'overview'
   | 'reencrypt'
   | 'remove'
+  | 'remove-pubkey'
+  | 'rotate'
   | 'session'
+  | 'setup'
   | 'tunnel'
   | 'unlock'
 
@@ -21,7 +27,10 @@ export type OnlineCommand =
 export const onlineCommands: Readonly<Record<OnlineCommand, () => Promise<{ run: Run }>>> = {
   add: () => import('./commands/add.js'),
   agent: () => import('./commands/agent.js'),
+  audit: () => import('./commands/audit.js'),
+  compromised: () => import('./commands/compromised.js'),
   connect: () => import('./commands/connect.js'),
+  doctor: () => import('./commands/doctor.js'),
   'install-pubkey': () => import('./commands/install-pubkey.js'),
   keychain: () => import('./commands/keychain.js'),
   'known-hosts': () => import('./commands/known-hosts.js'),
@@ -31,7 +40,10 @@ export const onlineCommands: Readonly<Record<OnlineCommand, () => Promise<{ run:
   overview: () => import('./commands/overview.js'),
   reencrypt: () => import('./commands/reencrypt.js'),
   remove: () => import('./commands/remove.js'),
+  'remove-pubkey': () => import('./commands/remove-pubkey.js'),
+  rotate: () => import('./commands/rotate.js'),
   session: () => import('./commands/session.js'),
+  setup: () => import('./commands/setup.js'),
   tunnel: () => import('./commands/tunnel.js'),
   unlock: () => import('./commands/unlock.js'),
 }

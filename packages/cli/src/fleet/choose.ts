@@ -1,5 +1,6 @@
+import { KeytoolError } from '@keytool/keygen'
 import type { Context } from '../context.js'
-import { type ReachOptions, reachFlags, resolveDestination } from '../reach.js'
+import { type Destination, type ReachOptions, reachFlags, resolveDestination, showDestination } from '../reach.js'
 import type { Member } from './member.js'
 
 export interface FleetOptions extends ReachOptions {
@@ -25,5 +26,27 @@ export async function chooseMembers(
   options: FleetOptions,
   context: Context,
 ): Promise<readonly Member[]> {
-  return Promise.all(words.map(async word => ({ word, destination: await resolveDestination(word, options, context) })))
+  const members = new Map<string, Member>()
+  for (const word of words) {
+    const destination = await resolveDestination(word, options, context)
+    const name = nameOf(destination)
+    if (!members.has(name)) members.set(name, { word, destination })
+  }
+  if (options.hosts !== undefined) {
+    const { readMembers } = await import('./from-file.js')
+    for (const member of await readMembers(options.hosts, options, context)) {
+      const name = member.refused ? `refused ${member.word}` : nameOf(member.destination)
+      if (!members.has(name)) members.set(name, member)
+    }
+  }
+  if (members.size > 0) return [...members.values()]
+  throw new KeytoolError('usage', 'no host was named', { hint: `${context.name} COMMAND [USER@]HOST, or --hosts FILE` })
+}
+
+/** What tells one host from another: who logs in where, and by which way. */
+function nameOf(destination: Destination): string {
+  const { hops, proxyCommand = '', session, settings, host } = destination
+  const way = hops.map(showDestination)
+  const alias = session?.hostKeyAlias ?? settings.hostKeyAlias ?? ''
+  return JSON.stringify([showDestination({ ...destination, host: host.toLowerCase() }), way, proxyCommand, alias])
 }

@@ -1,8 +1,20 @@
-import { KeytoolError, type Signer } from '@keytool/keygen'
-import type { Connection, ConnectOptions } from '@keytool/tunnel'
+import type { AgentClient } from '@keytool/agent'
+import type { PublicKey, Signer } from '@keytool/keygen'
+import { type Connection, type ConnectOptions, connect } from '@keytool/tunnel'
+import { openAgentIfThere } from '../agent-link.js'
+import { canAskSecret } from '../ask.js'
+import { bindAgent } from '../bind-agent.js'
 import type { Context } from '../context.js'
+import { openWay } from '../log-in.js'
+import { connectOptions, heedBatchMode } from '../log-in-at.js'
 import type { LogInOptions } from '../log-in-options.js'
+import type { Destination } from '../reach.js'
+import { signersFor } from '../signers-for.js'
+import type { Way } from '../way.js'
+import { LoginQuestion } from './login-question.js'
 import type { Member } from './member.js'
+import { dialPatiently } from './patience.js'
+import { runOf } from './run.js'
 
 /** A server that let us in, and all it takes to get in once more with another key. */
 export interface OnServer {
@@ -17,7 +29,17 @@ export interface ServerLogin {
   }
   /** Offered in this order, before a password is asked for. */
   readonly signers: readonly Signer[]
+  /**
+   * Whether the keys come behind them that `keytool connect` would offer to this host: that of the file of hosts or of
+   * the session, or those of ssh_config, the agent and ~/.ssh. A password from a file is meant to be used: then none of them.
+   */
+  readonly usualKeys?: boolean
+  /** Keys that are not offered, whoever has them. */
+  readonly isBarred?: (key: PublicKey) => boolean
 }
+
+/** Keys that are offered. sshd hangs up after six attempts, and three of them belong to the password, if one can be asked for. */
+const MAX_OFFERED = { asking: 3, alone: 5 }
 
 /**
  * Logs in on one host (through its hops, by ssh_config and sessions, by key or password), hands the connection over and
@@ -26,9 +48,152 @@ export interface ServerLogin {
  */
 export async function onServer<T>(
   member: Member,
-  _login: ServerLogin,
-  _context: Context,
-  _use: (server: OnServer) => Promise<T>,
+  login: ServerLogin,
+  context: Context,
+  use: (server: OnServer) => Promise<T>,
 ): Promise<T> {
-  throw new KeytoolError('failed', `not there yet: ${member.word}`)
+  const { destination } = member
+  const { verbose = false } = login.options
+  context.say.transient('connecting')
+  const way = await wayTo(destination, { verbose }, context)
+  try {
+    return await through(way, member, login, context, use)
+  } finally {
+    await way.close()
+  }
+}
+
+/** Those behind the same hosts go through them together. */
+function wayTo(destination: Destination, options: LogInOptions, context: Context): Promise<Way> {
+  const run = runOf(context)
+  if (!run || destination.hops.length === 0) return openWay(destination, options, context.leaving, context)
+  return run.ways.open(destination.hops, () => openWay(destination, options, context.leaving, context))
+}
+
+async function through<T>(
+  way: Way,
+  member: Member,
+  login: ServerLogin,
+  caller: Context,
+  use: (server: OnServer) => Promise<T>,
+): Promise<T> {
+  const context = heedBatchMode(member.destination, caller)
+  const run = runOf(caller)
+  const question = new LoginQuestion(login.options.passwordFile, run, context)
+  const options = connectOptions(member.destination, login.options, context)
+  const { confirmHost } = options.hosts
+  const again = {
+    ...options,
+    hosts: { ...options.hosts, confirmHost: confirmHost && question.confirmHost(confirmHost) },
+    dial: run && run.size > 1 ? dialPatiently(way.dial, context) : way.dial,
+    ...(caller.leaving && { signal: caller.leaving }),
+  }
+  const connection = await logIn(member, login, again, question, context)
+  // Ctrl-C ends what is being done there, too.
+  const leave = (): void => void connection.close()
+  caller.leaving?.addEventListener('abort', leave)
+  try {
+    return await use({ connection, again })
+  } finally {
+    caller.leaving?.removeEventListener('abort', leave)
+    await connection.close()
+  }
+}
+
+async function logIn(
+  member: Member,
+  login: ServerLogin,
+  again: OnServer['again'],
+  question: LoginQuestion,
+  context: Context,
+): Promise<Connection> {
+  const signers = new OfferedSigners(member, login, context)
+  const once = () =>
+    connect({
+      ...again,
+      onBinding: proof => signers.bind(proof),
+      signers: async () => (await signers.all()).map(signer => question.beforeSigning(signer)),
+      askPassword: question.askPassword,
+    })
+  try {
+    const connection = await connectInTime(once, question)
+    await question.accepted().catch(async error => {
+      await connection.close()
+      throw error
+    })
+    return connection
+  } finally {
+    question.release()
+    signers.close()
+  }
+}
+
+/** A server's patience may end while others are asked, or whoever is asked thinks. */
+async function connectInTime(once: () => Promise<Connection>, question: LoginQuestion): Promise<Connection> {
+  for (;;) {
+    try {
+      return await once()
+    } catch (error) {
+      if (!(await question.mayConnectAgain(error))) throw error
+    }
+  }
+}
+
+/** The keys for one host, with an agent that knows whom it signs for. */
+class OfferedSigners {
+  readonly #member: Member
+  readonly #login: ServerLogin
+  readonly #context: Context
+  #agent: AgentClient | undefined
+
+  constructor(member: Member, login: ServerLogin, context: Context) {
+    this.#member = member
+    this.#login = login
+    this.#context = context
+  }
+
+  get #wantsUsual(): boolean {
+    const { usualKeys = false, options } = this.#login
+    return usualKeys && options.passwordFile === undefined
+  }
+
+  async bind(proof: Parameters<typeof bindAgent>[1]): Promise<void> {
+    this.close()
+    if (!this.#wantsUsual) return
+    const agent = await this.#openAgent()
+    if (!agent) return
+    if (await bindAgent(agent, proof)) {
+      this.#agent = agent
+      return
+    }
+    this.#context.say.note(`the agent at ${this.#context.say.path(agent.path)} does not answer: its keys are left out`)
+    agent.close()
+  }
+
+  async all(): Promise<readonly Signer[]> {
+    const { signers, isBarred = () => false } = this.#login
+    if (!this.#wantsUsual) return signers
+    const { destination, identity } = this.#member
+    const chosen = identity ?? destination.session?.key
+    // Who asks for a passphrase is asked once for all hosts: the keys in files are those of the run.
+    const shared = (this.#context.asksNobody ? undefined : runOf(this.#context)?.context) ?? this.#context
+    const usual = await signersFor(chosen, destination.settings, this.#agent, this.#login.options, shared)
+    const others = usual.filter(
+      ({ publicKey }) => !isBarred(publicKey) && !signers.some(signer => signer.publicKey.equals(publicKey)),
+    )
+    return [...signers, ...others].slice(0, canAskSecret(this.#context) ? MAX_OFFERED.asking : MAX_OFFERED.alone)
+  }
+
+  close(): void {
+    this.#agent?.close()
+    this.#agent = undefined
+  }
+
+  async #openAgent(): Promise<AgentClient | undefined> {
+    const { identityAgent } = this.#member.destination.settings
+    if (identityAgent === undefined) return openAgentIfThere(this.#context)
+    if (identityAgent === 'none') return undefined
+    const env = { ...this.#context.env, SSH_AUTH_SOCK: identityAgent.path }
+    return openAgentIfThere(Object.create(this.#context, { env: { value: env, enumerable: true } }) as Context)
+  }
 }

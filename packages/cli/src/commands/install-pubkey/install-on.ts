@@ -1,0 +1,88 @@
+import { isKeytoolError, KeytoolError, type Signer, showForeign } from '@keytool/keygen'
+import {
+  explainRefusal,
+  type InstallResult,
+  installPublicKey,
+  type KeyFile,
+  openKeyFile,
+  verifyKeyAlone,
+} from '@keytool/tunnel'
+import type { Context } from '../../context.js'
+import { exitStatus } from '../../exit.js'
+import type { ChosenKey } from '../../fleet/chosen-key.js'
+import { type HostOutcome, type Member, nameMember } from '../../fleet/member.js'
+import { type OnServer, onServer } from '../../fleet/on-server.js'
+import { showDestination } from '../../reach.js'
+import type { InstallFlags } from './options.js'
+import { describeProof, describeResult } from './words.js'
+
+/** What can't be seen by whoever logs in there, only by its administrator. */
+const UNSEEN = 'its AuthorizedKeysFile may name another file, or its rules shut this key or user out'
+
+/** Puts the key on one host, and proves it by a login of its own. */
+export function installOn(
+  member: Member,
+  { key, signer }: ChosenKey,
+  options: InstallFlags,
+  context: Context,
+): Promise<HostOutcome> {
+  // A password that was given is meant to be used. Otherwise keys may spare it, the chosen one first.
+  const signers: Signer[] = signer && options.passwordFile === undefined ? [signer] : []
+  const { sftp = false, dryRun = false, options: limits } = options
+  return onServer(member, { options, signers, usualKeys: true }, context, async server => {
+    context.say.transient('installing')
+    const file = await openKeyFile(server.connection, sftp ? { way: 'sftp' } : {})
+    const result = await installPublicKey(file, key, { dryRun, ...(limits !== undefined && { options: limits }) })
+    if (dryRun) return outcome(member, result, 0)
+    if (!signer) return outcome(member, result, exitStatus.failed, 'not verified: the private key is not here')
+    try {
+      return outcome(member, result, 0, await prove(server, signer, { file, result, member, options }, context))
+    } catch (error) {
+      // What was written stands, whatever keeps it from being proved.
+      if (context.leaving?.aborted) return outcome(member, result, exitStatus.cancelled, 'not verified: stopped')
+      if (!isKeytoolError(error)) throw error
+      context.say.error(error)
+      return outcome(member, result, exitStatus[error.code], `not verified: ${showForeign(error.message)}`)
+    }
+  })
+}
+
+function outcome(member: Member, result: InstallResult, code: number, more = ''): HostOutcome {
+  const detail = [describeResult(result), more].filter(Boolean).join(', ')
+  return { ...nameMember(member), state: result.state, code, detail }
+}
+
+interface Installed {
+  readonly file: KeyFile
+  readonly result: InstallResult
+  readonly member: Member
+  readonly options: InstallFlags
+}
+
+/** Logs in with this key alone. Where the server refuses it, the connection that is still open helps to find out why. */
+async function prove(
+  { connection, again }: OnServer,
+  signer: Signer,
+  { file, result, member, options }: Installed,
+  context: Context,
+): Promise<string> {
+  context.say.transient('verifying')
+  try {
+    return describeProof(await verifyKeyAlone(again, signer), result)
+  } catch (error) {
+    if (!isKeytoolError(error) || error.code !== 'secret-wrong') throw error
+    const { cause, evidence, remedy } = await explainRefusal(connection, file)
+    const isLimited = cause === 'unknown' && options.options !== undefined
+    const reasons = [
+      describeResult(result),
+      ...(isLimited ? [`the options it was given may not allow this login: ${options.options}`] : []),
+      ...evidence,
+    ]
+    if (reasons.length === 1) reasons.push(UNSEEN)
+    throw new KeytoolError('failed', `${showDestination(member.destination)} does not let this key in`, {
+      reason: reasons.join('; '),
+      hint: `on the server: ${remedy}`,
+      cause: error,
+    })
+  }
+}
