@@ -10,9 +10,10 @@ import { keytoolPath, run } from './world/run.js'
 jest.setTimeout(30_000)
 
 const commands = [
-  ...['gen', 'inspect', 'fingerprint', 'public', 'convert', 'passphrase', 'comment'],
+  ...['setup', 'gen', 'inspect', 'fingerprint', 'public', 'convert', 'passphrase', 'comment'],
   ...['agent', 'add', 'list', 'remove', 'lock', 'unlock', 'reencrypt', 'keychain', 'log'],
-  ...['install-pubkey', 'session', 'known-hosts', 'tunnel', 'connect'],
+  ...['install-pubkey', 'remove-pubkey', 'rotate', 'audit', 'compromised', 'doctor'],
+  ...['session', 'known-hosts', 'tunnel', 'connect'],
 ]
 const details = [
   ...['session save', 'session list', 'session show', 'session edit', 'session remove'],

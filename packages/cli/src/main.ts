@@ -32,14 +32,14 @@ const commands: Readonly<Record<string, Entry>> = {
   keychain: { summary: "passphrases that the system's keychain keeps", load: () => online('keychain') },
   log: { summary: 'show what signed what, for whom, when', load: () => online('log') },
   'install-pubkey': { summary: 'put a public key on servers', load: () => online('install-pubkey') },
-  audit: { summary: 'find what is wrong with keys, here and on servers', load: () => online('audit') },
-  compromised: { summary: 'take a key out of every place that knows it', load: () => online('compromised') },
   'remove-pubkey': { summary: 'take a public key off servers', load: () => online('remove-pubkey') },
   rotate: { summary: 'put a new key in the place of an old one on servers', load: () => online('rotate') },
+  audit: { summary: 'find what is wrong with keys, here and on servers', load: () => online('audit') },
+  compromised: { summary: 'take a key out of every place that knows it', load: () => online('compromised') },
+  doctor: { summary: "say why a host can't be reached, and what to do", load: () => online('doctor') },
   session: { summary: 'save, change, import and export sessions', load: () => online('session') },
   'known-hosts': { summary: "list and remove servers' keys", load: () => online('known-hosts') },
   tunnel: { summary: 'hold forwards up, and see and stop what runs', load: () => online('tunnel') },
-  doctor: { summary: "say why a host can't be reached, and what to do", load: () => online('doctor') },
   connect: { summary: 'a shell or a command on a server, in its charset', load: () => online('connect') },
 }
 

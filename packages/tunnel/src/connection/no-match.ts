@@ -1,9 +1,20 @@
-import { KeytoolError, showForeign } from '@keytool/keygen'
+import { type ErrorDetails, KeytoolError, showForeign } from '@keytool/keygen'
 import { type AlgorithmClass, needsMac, type Offer, usualAmong, weakAmong } from './algorithms.js'
 import { agree, type Lists, MARKERS } from './kex/kexinit.js'
 
 /** How much of a server's list is shown, in characters. */
 const MAX_LIST = 300
+
+/** No algorithm in common; what would let the server's own in, for those who say it in their own words. */
+export class NoMatch extends KeytoolError {
+  /** Settings of ssh_config, such as `KexAlgorithms=+ssh-rsa`; empty where none helps. */
+  readonly letIn: readonly string[]
+
+  constructor(place: string, letIn: readonly string[], details: ErrorDetails) {
+    super('unsupported', `${place} and this program have no algorithm in common`, details)
+    this.letIn = letIn
+  }
+}
 
 /** One list of KEXINIT: which of ours it is compared with, what it is called, and ssh's option for it. */
 interface Row {
@@ -27,27 +38,22 @@ const rows: readonly Row[] = [
  * Says which algorithms the two sides do not share, and how the server's could be let in.
  * @param place `host:port`, ready to be shown
  */
-export function explainNoMatch(place: string, offer: Offer, server: Lists, cause: unknown): KeytoolError {
+export function explainNoMatch(place: string, offer: Offer, server: Lists, cause: unknown): NoMatch {
   const failed = rows.filter(
     ({ field, ours }) => isCompared(field, offer, server) && !matches(field, ours, offer, server),
   )
   const [first] = failed
   const reason =
     first && `it offers ${first.label} by ${showList(server[first.field].filter(name => !MARKERS.test(name)))} only`
-  const options = new Set(failed.map(row => letIn(row, server)))
+  const settings = new Set(failed.map(row => letIn(row, server)))
   // It has what is offered where no list leaves anything out.
   const isOurs = failed.every(({ field, ours }) => usualAmong(ours, server[field]) !== undefined)
   const why = isOurs ? 'lists in ssh_config leave out what it has' : "if this server can't be updated"
   // One that can't be let in makes the others useless.
+  const useful = settings.has(undefined) ? [] : [...settings].filter(setting => setting !== undefined)
   const hint =
-    failed.length > 0 && !options.has(undefined)
-      ? `${why}: add ${[...options].join(' ')}`
-      : 'the server needs an update'
-  return new KeytoolError('unsupported', `${place} and this program have no algorithm in common`, {
-    ...(reason && { reason }),
-    hint,
-    cause,
-  })
+    useful.length > 0 ? `${why}: add ${useful.map(setting => `-o ${setting}`).join(' ')}` : 'the server needs an update'
+  return new NoMatch(place, useful, { ...(reason && { reason }), hint, cause })
 }
 
 function matches(field: keyof Lists, ours: AlgorithmClass, offer: Offer, server: Lists): boolean {
@@ -69,7 +75,7 @@ function isCompared(field: keyof Lists, offer: Offer, server: Lists): boolean {
 
 function letIn({ field, ours, option }: Row, server: Lists): string | undefined {
   const name = usualAmong(ours, server[field]) ?? weakAmong(ours, server[field])
-  return name === undefined ? undefined : `-o ${option}=+${name}`
+  return name === undefined ? undefined : `${option}=+${name}`
 }
 
 function showList(names: readonly string[]): string {

@@ -1,0 +1,96 @@
+import { connectAgent } from '@keytool/agent'
+import { isKeytoolError } from '@keytool/keygen'
+import type { Context } from '../../../context.js'
+import { isLocked } from '../../../held-keys.js'
+import { openKeychain } from '../../../keychain.js'
+import { defaultKeyFiles } from '../../../signers.js'
+import { count } from '../../../text.js'
+import { describeLogin, keychainWords, lookAround } from '../../agent/around.js'
+import { isAsleep, lookFor, placeOf } from '../../agent/options.js'
+import { findOther, nameOther } from '../../agent/other.js'
+import { loadable } from '../keys.js'
+import type { Check, Found } from './check.js'
+
+/** In milliseconds. */
+const PATIENCE = 3_000
+
+type OurState =
+  | { readonly state: 'asleep' | 'gone' }
+  | { readonly state: 'runs'; readonly keys: number; readonly locked: boolean }
+
+/** Our own agent, which nobody wakes by looking. */
+async function lookAtOurs(context: Context): Promise<OurState> {
+  const place = placeOf({}, context)
+  if (await isAsleep(place, context)) return { state: 'asleep' }
+  const found = await lookFor(place).catch(passOver)
+  if (!found) return { state: 'gone' }
+  try {
+    const agent = await connectAgent(place.socket, { timeout: PATIENCE })
+    try {
+      return { state: 'runs', keys: (await agent.list()).length, locked: (await isLocked(agent)) === true }
+    } finally {
+      agent.close()
+    }
+  } catch (error) {
+    passOver(error)
+    return { state: 'gone' }
+  }
+}
+
+/** Who signs: ours, or the one this shell asks. */
+export const checkAgent: Check = async context => {
+  const ours = await lookAtOurs(context)
+  if (ours.state === 'asleep') return { text: 'starts when it is first asked' }
+  if (ours.state === 'runs') return judgeKeys(ours, context)
+  const other = await findOther(context, context.places.agentSocket)
+  if (other?.keys !== undefined) return { text: `${nameOther(other)} (${count(other.keys, 'key')})` }
+  return { text: 'none answers', cause: 'agent-missing', ...(await wish('agent', context)) }
+}
+
+async function judgeKeys({ keys, locked }: { keys: number; locked: boolean }, context: Context): Promise<Found> {
+  if (locked) return { text: 'locked', cause: 'agent-locked' }
+  if (keys > 0 || (await defaultKeyFiles(context)).length > 0) return { text: `runs (${count(keys, 'key')})` }
+  return { text: 'runs, and holds no key', cause: 'agent-empty', ...(await wish('keys', context)) }
+}
+
+/** What to type, by what there is. */
+async function wish(lacking: 'agent' | 'keys', context: Context): Promise<Pick<Found, 'key' | 'remedy' | 'advice'>> {
+  const { name, say } = context
+  const key = await loadable(context)
+  const load = key === undefined ? `${name} gen --add` : `${name} add ${say.word(key)}`
+  return {
+    advice: key === undefined ? 'make a key, and load it' : 'load the key',
+    remedy: lacking === 'agent' ? `eval "$(${name} agent)" && ${load}` : load,
+  }
+}
+
+/** Whether `ssh` here asks an agent that answers. */
+export const checkShellAgent: Check = async context => {
+  const { env, places, name } = context
+  const named = env['SSH_AUTH_SOCK']
+  if (named === places.agentSocket) return { text: 'asks our agent' }
+  const other = await findOther(context, places.agentSocket)
+  if (other?.keys !== undefined) return { text: `asks ${nameOther(other)} (${count(other.keys, 'key')})` }
+  const text = named
+    ? `asks ${context.say.path(named)}, where nobody answers`
+    : 'asks no agent (SSH_AUTH_SOCK is not set)'
+  return { text, cause: 'agent-elsewhere', remedy: `eval "$(${name} agent)"` }
+}
+
+export const checkKeychain: Check = async context => {
+  const state = await openKeychain(context, PATIENCE).state()
+  return { text: keychainWords[state], ...(state === 'locked' && { cause: 'keychain-locked' as const }) }
+}
+
+/** Ours only: another agent comes with the desktop that starts it. */
+export const checkAtLogin: Check = async context => {
+  const { login } = await lookAround(context)
+  const text = describeLogin(login, context)
+  const isInUse = context.env['SSH_AUTH_SOCK'] === context.places.agentSocket
+  const isWell = login.kind !== 'none' && login.fits
+  return { text, ...(isInUse && !isWell && { cause: 'agent-at-login' as const }) }
+}
+
+function passOver(error: unknown): undefined {
+  if (!isKeytoolError(error)) throw error
+}

@@ -1,0 +1,44 @@
+import type { CauseRow } from './cause.js'
+import { connectTo } from './remedies.js'
+
+export type HereCause = 'agent-elsewhere' | 'agent-at-login' | 'keychain-locked' | 'ssh-modes' | 'session' | 'unknown'
+
+/** What is wrong on this machine, and what nobody knows the cause of. */
+export const hereCauses: Readonly<Record<HereCause, CauseRow>> = {
+  'agent-elsewhere': {
+    code: 'unreachable',
+    say: () => 'this shell asks no agent that answers',
+    advice: 'have it ask ours',
+    remedy: ({ program }) => `eval "$(${program} agent)"`,
+  },
+  'agent-at-login': {
+    code: 'failed',
+    say: () => 'nothing starts the agent at login',
+    advice: 'have it started',
+    remedy: ({ program }) => `${program} agent install`,
+  },
+  'keychain-locked': {
+    code: 'refused',
+    say: () => "the system's keychain is locked",
+    advice: 'it opens with the login, or here',
+    remedy: ({ program }) => `${program} keychain check`,
+  },
+  'ssh-modes': {
+    code: 'refused',
+    say: () => 'other users may read or change what is in ~/.ssh',
+    advice: 'close it',
+    remedy: () => 'chmod go-rwx ~/.ssh',
+  },
+  session: {
+    code: 'damaged',
+    say: () => "a saved session can't be read",
+    advice: 'see which',
+    remedy: ({ program }) => `${program} session list`,
+  },
+  unknown: {
+    code: 'failed',
+    say: ({ place }) => `${place} can't be used, and it is not known why`,
+    advice: 'see what is done',
+    remedy: clues => connectTo(clues, '-v '),
+  },
+}
