@@ -230,8 +230,10 @@ describe('certificates', () => {
     expect(facts.evidence.join('\n')).toContain(said)
   })
 
-  test('a good one gets in', async () => {
-    expect(await look(await sign('good', '-n', user.name))).toMatchObject({ ok: true })
+  test('a good one gets in, beside a file that ssh_config names or one of a default name', async () => {
+    const { config: _, ...files } = await sign('good', '-n', user.name)
+    expect(await look({ ...files, config: 'IdentityFile ~/.ssh/id_ed25519\n' })).toMatchObject({ ok: true })
+    expect(await look(files)).toMatchObject({ ok: true })
   })
 })
 

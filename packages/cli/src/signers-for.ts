@@ -4,7 +4,7 @@ import { type HostSettings, isLongEnough } from '@keytool/tunnel'
 import { certificateBeside } from './certificate-beside.js'
 import type { Context } from './context.js'
 import { isThere, publicHalf, type Unlocking } from './files.js'
-import { allSigners, fileSigner, signerFor } from './signers.js'
+import { allSigners, defaultKeyFiles, fileSigner, signerFor } from './signers.js'
 
 /** What ssh_config says of keys. */
 type SignerSettings = Pick<HostSettings, 'identityFiles' | 'identitiesOnly' | 'requiredRsaSize'>
@@ -35,7 +35,9 @@ async function allFor(
   context: Context,
 ): Promise<Signer[]> {
   if (chosen !== undefined) return [await onlyChosen(chosen, agent, unlocking, context)]
-  if (identityFiles === undefined) return allSigners(identitiesOnly ? undefined : agent, unlocking, context)
+  if (identityFiles === undefined) {
+    return withTheirCertificates(await allSigners(identitiesOnly ? undefined : agent, unlocking, context), context)
+  }
   const held = (await agent?.signers()) ?? []
   const named: Signer[] = []
   const inFiles: Signer[] = []
@@ -70,6 +72,17 @@ async function onlyChosen(
 async function shownHalf(path: string): Promise<PublicKey> {
   const shown = await publicHalf(path).catch(error => publicHalf(`${path}.pub`).catch(() => Promise.reject(error)))
   return shown.plain
+}
+
+/** Those of the default files with the certificates that lie beside them. */
+async function withTheirCertificates(signers: Signer[], context: Context): Promise<Signer[]> {
+  for (const path of await defaultKeyFiles(context)) {
+    const publicKey = await shownHalf(path).catch(() => undefined)
+    const index = publicKey ? signers.findIndex(signer => signer.publicKey.equals(publicKey)) : -1
+    const signer = signers[index]
+    if (signer) signers[index] = await withCertificateBeside(signer, path, context)
+  }
+  return signers
 }
 
 /** The same with the certificate that lies beside the file, if the signer has none of its own. */

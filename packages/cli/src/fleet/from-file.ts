@@ -2,6 +2,7 @@ import { readWhole } from '@keytool/agent/platform'
 import { KeytoolError, showForeign } from '@keytool/keygen'
 import type { Context } from '../context.js'
 import { resolveDestination } from '../reach.js'
+import { readStdin } from '../stdin.js'
 import type { FleetOptions } from './choose.js'
 import { type ListedHost, readInventory } from './inventory/read.js'
 import type { Member } from './member.js'
@@ -16,7 +17,7 @@ const MAX_FILE = 1 << 20
  * @throws KeytoolError `not-found`, `damaged` or `unsupported` for the file, `usage` for a name in it that is none
  */
 export async function readMembers(path: string, options: FleetOptions, context: Context): Promise<readonly Member[]> {
-  const bytes = path === '-' ? await readStdin(context) : await readWhole(path, MAX_FILE)
+  const bytes = path === '-' ? await readStdin(context, MAX_FILE, 'a list of hosts') : await readWhole(path, MAX_FILE)
   const members: Member[] = []
   for (const host of await readInventory(bytes, path === '-' ? 'standard input' : path)) {
     if ('passedOver' in host) context.say.note(`${showForeign(host.word)} is left out: ${host.passedOver}`)
@@ -63,16 +64,4 @@ function refusedMember(word: string, refused: KeytoolError): Member {
     typed: undefined,
     refused,
   }
-}
-
-async function readStdin({ stdin }: Context): Promise<Buffer> {
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const part of stdin) {
-    const bytes = Buffer.isBuffer(part) ? part : Buffer.from(String(part))
-    size += bytes.length
-    if (size > MAX_FILE) throw new KeytoolError('damaged', 'standard input is too long to be a list of hosts')
-    parts.push(bytes)
-  }
-  return Buffer.concat(parts)
 }

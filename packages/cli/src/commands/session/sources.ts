@@ -14,6 +14,7 @@ import {
   sessionsFromSshConfig,
 } from '@keytool/tunnel'
 import type { Context } from '../../context.js'
+import { readStdin } from '../../stdin.js'
 
 /** A session's file is some thousand bytes. */
 const MAX_SESSION = 1024 * 1024
@@ -47,7 +48,7 @@ export async function readNamed(path: string, by: readonly SavedBy[] | undefined
   const isStdin = path === '-'
   const isFolder = !isStdin && (await stat(path).catch(() => undefined))?.isDirectory()
   if (isFolder) return readFolder(path)
-  const bytes = isStdin ? await readStdin(context) : await readWhole(path)
+  const bytes = isStdin ? await readStdin(context, MAX_STDIN, 'a file of sessions') : await readWhole(path)
   if (detectSaved(bytes) === undefined && /^\s*(?:Host|Match)[\s=]/im.test(bytes.toString('latin1')))
     return readSsh(path, context)
   const saved = naming(isStdin ? 'standard input' : path, () => readSaved(bytes, basename(path), by))
@@ -125,18 +126,6 @@ async function readOne(folder: string, name: string): Promise<Saved> {
 
 /** In bytes, as of a file. */
 const MAX_STDIN = 16 * 1024 * 1024
-
-async function readStdin({ stdin }: Context): Promise<Buffer> {
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const part of stdin) {
-    const bytes = Buffer.isBuffer(part) ? part : Buffer.from(String(part))
-    size += bytes.length
-    if (size > MAX_STDIN) throw new KeytoolError('damaged', 'standard input is too long to be a file of sessions')
-    parts.push(bytes)
-  }
-  return Buffer.concat(parts)
-}
 
 function naming<T>(path: string, work: () => T): T {
   try {
