@@ -16,7 +16,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 // What the tests share that run `keytool tunnel` as a user does.
 
 /** Ends every process with this home: `$1`. */
-const endAll = `for each in /proc/[0-9]*; do
+export const endAll = `for each in /proc/[0-9]*; do
   tr '\\0' '\\n' <$each/environ 2>/dev/null | grep -qx "HOME=$1" && kill -KILL "\${each#/proc/}"
 done`
 

@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import { eventually, openTunnelWorld, type TunnelWorld } from './tunnel-cli-fixture.js'
 import { type Mail, startMail } from './world/mail.js'
+import { holdMailPorts } from './world/mail-ports.js'
 import { peerPath } from './world/peers.js'
 import { run, runOrThrow } from './world/run.js'
 
 // `keytool tunnel --mail` with real servers behind it, and real mail programs before it.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 /**
  * Hosts as a user knows them, each with mail at the ports where mail is. These addresses are this file's alone; so are the
@@ -23,9 +24,11 @@ const hosts = [plain, submission, wrapped, none]
 
 let world: TunnelWorld
 let mail: Mail
+let giveUpPorts: () => Promise<void>
 const password = 'mailbox secret'
 
 beforeAll(async () => {
+  giveUpPorts = await holdMailPorts()
   world = await openTunnelWorld({ config: hosts.map(host => `ListenAddress ${host}`) })
   const known = hosts.map(host => world.sshd.knownHosts.replaceAll('127.0.0.1', host))
   await writeFile(join(world.home.ssh, 'known_hosts'), known.join(''))
@@ -54,6 +57,7 @@ afterEach(() => world.clear())
 afterAll(async () => {
   await mail?.stop()
   await world?.dispose()
+  await giveUpPorts?.()
 })
 
 const at = (host: string) => ['-p', String(world.sshd.port), `${world.user.name}@${host}`]

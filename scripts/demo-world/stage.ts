@@ -77,40 +77,16 @@ export class Stage {
     if (status !== 0) throw new Error(`${[command, ...args].join(' ')} ended with ${status}`)
   }
 
-  /** What a shell does with `eval "$(keytool ...)"`: the output is returned. */
-  async evaluate(...args: string[]): Promise<string> {
-    process.stdout.write(`\n${bold(`$ eval "$(keytool ${args.join(' ')})"`)}\n`)
+  /** What a command answers, without showing it. */
+  async ask(...args: string[]): Promise<string> {
     const child = this.#spawn(process.execPath, [program, ...args], 'pipe')
     let output = ''
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       output += text
     })
     const status = await endOf(child)
-    process.stdout.write(output)
     if (status === 0) return output
     throw new Error(`keytool ${args.join(' ')} ended with ${status}`)
-  }
-
-  /** A program that goes on; resolves when its output shows `ready`. */
-  async startKeytool(ready: RegExp, ...args: string[]): Promise<{ stop(): Promise<number | string | null> }> {
-    this.show(['keytool', ...args])
-    const child = this.#spawn(process.execPath, [program, ...args], 'pipe')
-    let output = ''
-    await new Promise<void>((resolve, reject) => {
-      child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-        process.stdout.write(text)
-        output += text
-        if (ready.test(output)) resolve()
-      })
-      child.once('close', status => reject(new Error(`keytool ${args.join(' ')} ended with ${status}`)))
-    })
-    return {
-      stop() {
-        const end = endOf(child)
-        child.kill('SIGTERM')
-        return end
-      },
-    }
   }
 
   show(words: readonly string[]): void {

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { access, mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { access, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { fetchMail, sendMail } from './mail-client.js'
 import type { startMailServer } from './mail-server.js'
@@ -33,34 +32,26 @@ export async function playStory(stage: Stage, servers: Servers): Promise<void> {
   stage.atEnd(() => ssh.stop())
   console.log(`  127.0.0.1 port ${ssh.port}, host key ${ssh.fingerprint}`)
 
-  title('1. Make a key')
-  await stage.keytool('gen', '-t', 'ed25519', '-f', key, '-C', 'hana@laptop', '--passphrase-file', passphraseFile.path)
-  await stage.keytool('convert', key, '--to', 'ppk', '-o', `${key}.ppk`, '--passphrase-file', passphraseFile.path)
+  title('1. One command: key, agent, public key on the server, session, tunnel')
+  const setup = ['setup', '--name', SESSION, '-p', String(ssh.port), `${USER}@127.0.0.1`]
+  const secrets = ['--password-file', passwordFile.path, '--passphrase-file', passphraseFile.path]
+  // What starts at this machine's logins, and what its keychain keeps, is no business of a demo's.
+  const apart = ['--only-now', '--no-keychain']
+  const more = ['--mail', '--charset', 'euc-jp', '--host-key', ssh.fingerprint]
+  let isTakenBack = false
+  stage.atEnd(async () => (isTakenBack ? undefined : endAll(stage)))
+  await stage.keytool(...setup, ...more, ...apart, ...secrets)
+  const [pop3, smtp] = await watchAll(stage)
 
-  title('2. Serve it from the agent: the passphrase is given once')
-  const lines = await stage.evaluate('agent')
-  for (const [, name = '', value = ''] of lines.matchAll(/^(SSH_\w+)=([^;]*);/gm)) stage.env[name] = value
-  stage.watch(Number(stage.env['SSH_AGENT_PID']))
-  await stage.keytool('add', key, '--passphrase-file', passphraseFile.path)
+  title('2. The same once more: by the key alone, and nothing is changed')
+  await stage.keytool(...setup, ...apart)
+  stage.env['SSH_AUTH_SOCK'] = join(home, 'run', 'keytool', 'agent.sock')
   if (await isInstalled('ssh-add')) {
     stage.show(['ssh-add', '-l'])
     await stage.run('ssh-add', ['-l'])
   }
 
-  title('3. Put the public key on the server, by password, once')
-  const install = ['install-pubkey', '-i', key, '-p', String(ssh.port)]
-  const trust = ['--host-key', ssh.fingerprint]
-  await stage.keytool(...install, ...trust, '--password-file', passwordFile.path, `${USER}@127.0.0.1`)
-  await stage.keytool(...install, `${USER}@127.0.0.1`)
-
-  title('4. Save the session and hold its forwards up: the agent logs in')
-  const [pop3, smtp] = await Promise.all([freePort(1110), freePort(1025)])
-  const forwards = ['-L', `${pop3}:localhost:110`, '-L', `${smtp}:localhost:25`]
-  const where = ['--host', '127.0.0.1', '--port', String(ssh.port), '--user', USER]
-  await stage.keytool('session', 'save', SESSION, ...where, '--charset', 'euc-jp', '--key', key, ...forwards)
-  const tunnel = await stage.startKeytool(/protected as far as/, 'tunnel', SESSION)
-
-  title('5. Send a mail and fetch it, through the tunnel')
+  title('3. Send a mail and fetch it, through the tunnel')
   const sent = await sendMail(smtp, {
     from: 'Hana <hana@example.com>',
     to: 'hana@example.com',
@@ -73,11 +64,37 @@ export async function playStory(stage: Stage, servers: Servers): Promise<void> {
   console.log(`  port ${pop3} (POP3):\n`)
   console.log(received.trimEnd().replace(/\r\n/g, '\n').replace(/^/gm, '  | '))
 
-  title('6. Stop')
-  const status = await tunnel.stop()
-  console.log(`  the tunnel ended with ${status}`)
-  if (status !== 0) throw new Error('the tunnel did not end well')
-  await stage.keytool('agent', 'stop')
+  title('4. The same key for PuTTY, and what runs')
+  await stage.keytool('convert', key, '--to', 'ppk', '-o', `${key}.ppk`, '--passphrase-file', passphraseFile.path)
+  await rm(`${key}.ppk`)
+  await stage.keytool('tunnel', 'status')
+
+  title('5. Take all of it back')
+  await stage.keytool('setup', '--undo', '--yes', SESSION)
+  isTakenBack = true
+  const left = await readdir(home)
+  const ours = ['on-the-server', 'passphrase', 'password', 'run']
+  if (left.sort().join() !== ours.join()) throw new Error(`left in the home: ${left.join(', ')}`)
+  const lines = await readdir(account)
+  if (lines.length > 0) throw new Error(`left on the server: ${lines.join(', ')}`)
+}
+
+/** What goes on in the background must not outlive us. Returns where the tunnel listens: for POP3, for SMTP. */
+async function watchAll(stage: Stage): Promise<[number, number]> {
+  const agent = JSON.parse(await stage.ask('agent', 'status', '--json'))
+  const [tunnel] = JSON.parse(await stage.ask('tunnel', 'status', '--json'))
+  for (const { pid } of [agent, tunnel]) stage.watch(Number(pid))
+  const portOf = (to: string) => {
+    const forward = tunnel.forwards.find((each: { to: string }) => each.to.endsWith(to))
+    return Number(/\d+$/.exec(forward?.listen ?? '')?.[0])
+  }
+  return [portOf(':110'), portOf(':25')]
+}
+
+/** After a failure in the middle nothing has taken them back. */
+async function endAll(stage: Stage): Promise<void> {
+  await stage.ask('tunnel', 'stop', '--all').catch(() => {})
+  await stage.ask('agent', 'stop').catch(() => {})
 }
 
 function title(text: string): void {
@@ -90,22 +107,6 @@ async function secretFile(home: string, name: string): Promise<{ path: string; s
   const secret = randomBytes(12).toString('base64url')
   await writeFile(path, `${secret}\n`, { mode: 0o600 })
   return { path, secret }
-}
-
-/** The port of the story if it is free here, else another. */
-async function freePort(wanted: number): Promise<number> {
-  return (await tryPort(wanted)) ?? (await tryPort(0)) ?? wanted
-}
-
-function tryPort(port: number): Promise<number | undefined> {
-  return new Promise(resolve => {
-    const server = createServer()
-    server.once('error', () => resolve(undefined))
-    server.listen(port, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' ? address?.port : undefined))
-    })
-  })
 }
 
 async function isInstalled(program: string): Promise<boolean> {

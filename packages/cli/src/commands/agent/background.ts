@@ -30,7 +30,7 @@ export async function startInBackground(options: AgentOptions, context: Context)
   if (running && Object.keys(settings).length > 0) {
     say.note(`an agent runs already, and goes on as it was started: ${name} agent stop ends it`)
   }
-  const agent = running ?? (await start(place, settings, context))
+  const agent = running ?? (await startAgent(place, settings, context))
   if (!running && settings.upstream === undefined) await tellOfOther(agent, context)
   const { socket } = agent
   if (agent.pid === undefined) {
@@ -50,7 +50,12 @@ async function tellOfOther({ socket }: FoundAgent, context: Context): Promise<vo
     say.note(`SSH_AUTH_SOCK named ${nameOther(other)}; its keys can be served here, too: ${name} agent stop; ${words}`)
 }
 
-async function start(place: AgentPlace | undefined, settings: AgentSettings, context: Context): Promise<FoundAgent> {
+/** Starts an agent that outlives us. Another one that was quicker serves as well. */
+export async function startAgent(
+  place: AgentPlace | undefined,
+  settings: AgentSettings,
+  context: Context,
+): Promise<FoundAgent> {
   const where = place ? (place.named ? ['-a', place.socket] : []) : ['-T']
   const args = ['agent', '-D', ...where, ...flagsOf(settings)]
   const child = spawn(process.execPath, [...nodeArguments(), context.program, ...args], {

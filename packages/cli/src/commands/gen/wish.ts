@@ -183,7 +183,8 @@ async function mayReplace(keys: readonly string[], options: Options, context: Co
   return false
 }
 
-function defaultComment(): string {
+/** `user@host`, as ssh-keygen has it. */
+export function defaultComment(): string {
   const user = userName()
   return user === '' ? hostname() : `${user}@${hostname()}`
 }

@@ -92,10 +92,13 @@ function leadsTo(spec: ForwardSpec, { service: { port }, host }: FoundMail): boo
   return spec.to.port === port && (spec.to.host === host || (host === 'localhost' && spec.to.host === '127.0.0.1'))
 }
 
+/** A forward, as far as a mail program has to know it. */
+type CarriedForward = Pick<Forward, 'spec' | 'port'>
+
 /** What to enter in the mail program. */
 export function mailFacts(
   found: readonly FoundMail[],
-  forwards: readonly Forward[],
+  forwards: readonly CarriedForward[],
   { user }: { readonly user: string },
 ): MailSetting[] {
   return found.map(mail => {
@@ -106,7 +109,7 @@ export function mailFacts(
   })
 }
 
-function addressOf(forward: Forward | undefined): string {
+function addressOf(forward: CarriedForward | undefined): string {
   const listen = forward?.spec.listen
   const bind = listen && 'port' in listen ? listen.bind : undefined
   return bind === undefined || bind === '*' ? '127.0.0.1' : bind
@@ -115,7 +118,7 @@ function addressOf(forward: Forward | undefined): string {
 /** The same for people, and which direction there is nothing for. */
 export function tellMail(
   found: readonly FoundMail[],
-  forwards: readonly Forward[],
+  forwards: readonly CarriedForward[],
   { user, host }: { readonly user: string; readonly host: string },
   say: Say,
 ): void {

@@ -1,0 +1,75 @@
+import { lstat, rm, rmdir } from 'node:fs/promises'
+import { dirname, join, sep } from 'node:path'
+import { ledgerFolder, readLedger } from '@keytool/agent'
+import type { Context } from '../context.js'
+
+/** Folders that setup, the agent or a tunnel may make, which are not there yet: the outer ones first. */
+export async function missingFolders({ places }: Context): Promise<string[]> {
+  const { home, ssh, config, state, runtime } = places
+  const wanted = [
+    ssh,
+    join(config, 'sessions'),
+    join(state, 'setup'),
+    join(state, 'tunnels', 'login'),
+    dirname(ledgerFolder(places)),
+    join(runtime, 'tunnels'),
+  ]
+  const missing = new Set<string>()
+  for (const folder of wanted) {
+    for (let each = folder; each !== home && each !== dirname(each) && !(await isThere(each)); each = dirname(each)) {
+      missing.add(each)
+    }
+  }
+  return [...missing].sort((one, other) => one.split(sep).length - other.split(sep).length)
+}
+
+/** What the agent keeps of what it does, and is not there yet. */
+export async function missingTraces(context: Context): Promise<string[]> {
+  const missing: string[] = []
+  for (const path of tracesOf(context)) if (!(await isThere(path))) missing.push(path)
+  return missing
+}
+
+function tracesOf({ places }: Context): string[] {
+  return [ledgerFolder(places), join(places.state, 'order.json')]
+}
+
+/**
+ * Removes what the agent has kept since, as far as it began with setup and is about setup's key alone: a ledger that tells
+ * of other keys is its user's.
+ * @returns what stays
+ */
+export async function removeTraces(
+  traces: readonly string[],
+  fingerprint: string | undefined,
+  context: Context,
+): Promise<string[]> {
+  const known = tracesOf(context).filter(path => traces.includes(path))
+  const there: string[] = []
+  for (const path of known) if (await isThere(path)) there.push(path)
+  if (there.length === 0) return []
+  if (!isAboutAlone(fingerprint, context)) return there
+  for (const path of there) await rm(path, { recursive: true, force: true })
+  return []
+}
+
+function isAboutAlone(fingerprint: string | undefined, { places }: Context): boolean {
+  try {
+    const { entries, unreadable } = readLedger({ folder: ledgerFolder(places) })
+    return unreadable === 0 && entries.every(({ key }) => key === undefined || key === fingerprint)
+  } catch {
+    return false
+  }
+}
+
+/** Removes folders that are empty, the inner ones first; others stay. */
+export async function removeEmpty(folders: readonly string[]): Promise<void> {
+  for (const folder of [...folders].reverse()) await rmdir(folder).catch(() => undefined)
+}
+
+export async function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  )
+}
