@@ -112,7 +112,7 @@ export function heedBatchMode({ settings }: Destination, context: Context): Cont
 }
 
 /** The context in which the agent is the one that IdentityAgent names; `undefined` when it forbids any. */
-function withAgentOf({ settings }: Destination, context: Context): Context | undefined {
+export function withAgentOf({ settings }: Destination, context: Context): Context | undefined {
   const { identityAgent } = settings
   if (identityAgent === undefined) return context
   if (identityAgent === 'none') return undefined

@@ -6,7 +6,7 @@ import { canAskSecret } from '../ask.js'
 import { bindAgent } from '../bind-agent.js'
 import type { Context } from '../context.js'
 import { openWay } from '../log-in.js'
-import { connectOptions, heedBatchMode } from '../log-in-at.js'
+import { connectOptions, heedBatchMode, withAgentOf } from '../log-in-at.js'
 import type { LogInOptions } from '../log-in-options.js'
 import type { Destination } from '../reach.js'
 import { signersFor } from '../signers-for.js'
@@ -160,7 +160,8 @@ class OfferedSigners {
   async bind(proof: Parameters<typeof bindAgent>[1]): Promise<void> {
     this.close()
     if (!this.#wantsUsual) return
-    const agent = await this.#openAgent()
+    const asked = withAgentOf(this.#member.destination, this.#context)
+    const agent = asked && (await openAgentIfThere(asked))
     if (!agent) return
     if (await bindAgent(agent, proof)) {
       this.#agent = agent
@@ -187,13 +188,5 @@ class OfferedSigners {
   close(): void {
     this.#agent?.close()
     this.#agent = undefined
-  }
-
-  async #openAgent(): Promise<AgentClient | undefined> {
-    const { identityAgent } = this.#member.destination.settings
-    if (identityAgent === undefined) return openAgentIfThere(this.#context)
-    if (identityAgent === 'none') return undefined
-    const env = { ...this.#context.env, SSH_AUTH_SOCK: identityAgent.path }
-    return openAgentIfThere(Object.create(this.#context, { env: { value: env, enumerable: true } }) as Context)
   }
 }
