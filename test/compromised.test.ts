@@ -209,9 +209,23 @@ test('a server that lets it in from elsewhere', async () => {
   const other = await startSshd({ users, config, hostKeyFiles: sshd.hostKeyFiles })
   try {
     await writeFile(at('known_hosts'), other.knownHosts)
-    const { status, stdout } = await compromised(at('id_bad'), '-p', String(other.port), wordOf(users[0]), '--yes')
+    const there = ['-p', String(other.port), wordOf(users[0]), '--yes']
+    const { status, stdout } = await compromised(at('id_bad'), ...there)
     expect(status).toBe(1)
     expect(stdout).toMatch(/failed removed from ~\/\.ssh\/authorized_keys line 2, but the server lets it in/)
+    // A passphrase that is wrong here is no key that is refused there; nor is one that nobody has here any more.
+    await runOrThrow(peerPath('ssh-keygen'), ['-q', '-p', '-a', '1', '-P', '', '-N', 'secret', '-f', at('id_bad')])
+    const wrong = await compromised(at('id_bad'), '--passphrase-file', await desk.write('wrong\n'), ...there)
+    expect(wrong).toMatchObject({
+      status: 1,
+      stdout: expect.stringContaining('is not there, but the server lets it in'),
+    })
+    await rm(at('id_bad'))
+    const lost = await compromised(at('id_bad.pub'), ...there)
+    expect(lost).toMatchObject({
+      status: 1,
+      stdout: expect.stringContaining('is not there, but the server lets it in'),
+    })
   } finally {
     await other.stop()
   }
@@ -224,7 +238,7 @@ test('the key is lost: by its fingerprint alone, or its public half', async () =
   const [one, two] = users
   const first = await compromised(print, '-p', String(sshd.port), wordOf(one), '--yes')
   expect(first).toMatchObject({ status: 0 })
-  expect(first.stdout).toContain('removed from ~/.ssh/authorized_keys line 2; not tried: its private half is not here')
+  expect(first.stdout).toContain('removed from ~/.ssh/authorized_keys line 2, verified: it is refused')
   expect(await compromised(publicHalf, '-p', String(sshd.port), wordOf(two), '--yes')).toMatchObject({ status: 0 })
   for (const user of users) expect(await readFile(user.authorizedKeysFile, 'utf8')).not.toContain('bad@laptop')
 })
@@ -285,4 +299,14 @@ test('refusals', async () => {
     status: 2,
   })
   expect(await readdir(desk.home.path)).not.toContain('x')
+})
+
+test('the line for the rest is the one that was typed; hosts that are found come by themselves', async () => {
+  const free = await findFreePort()
+  await desk.run(['session', 'save', 'down', '-p', String(free), 'x@127.0.0.1'])
+  const { status, stdout } = await compromised('--dry-run', at('id_bad'), ...there(), 'x@127.0.0.9')
+  expect(status).toBe(7)
+  expect(stdout).toContain(
+    `2 of 4 hosts done. Again for the rest:\n  keytool compromised --dry-run -p ${sshd.port} ~/.ssh/id_bad x@127.0.0.9\n`,
+  )
 })

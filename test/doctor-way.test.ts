@@ -259,6 +259,8 @@ describe('the host', () => {
     const revoked = await look(at(sshd), sshd.knownHosts.replaceAll(/^/gm, '@revoked ').replace(/@revoked $/, ''))
     expect(revoked).toMatchObject({ cause: 'host-key-changed', status: 8 })
     expect(revoked.evidence.join('\n')).toContain('revoked')
+    // Nobody is told to take that line away.
+    expect(revoked).toMatchObject({ message: expect.stringContaining('is revoked'), remedy: 'ssh-keygen -A' })
   })
 
   test('known-hosts: a file that can’t be read', async () => {

@@ -132,7 +132,7 @@ test('a server that hangs up while somebody thinks is gone to again, with what t
     // Then its patience is over for certain. It does not say so before it gets the answer.
     await sleep(2_500)
     await type(`${hasty.user.password}\r`)
-    await waitFor(/use this password for the other 1 host, too/)
+    await waitFor(/use this password for the other host, too/)
     await type('n\r')
     await waitFor(new RegExp(`password for \\S+@127\\.2\\.0\\.${first.endsWith('1') ? 2 : 1}`))
     await type(`${hasty.user.password}\r`)

@@ -107,6 +107,12 @@ test('the same key under another comment, with options or CRLF is there already;
   expect((await byPassword(here())).stdout).toContain('added to ~/.ssh/authorized_keys line 2')
 })
 
+test('behind a byte order mark sshd heeds no key: that is said, and the key has a line of its own', async () => {
+  await user.authorize('placeholder')
+  await writeFile(user.authorizedKeysFile, `\ufeff${await publicLine()}`)
+  expect((await byPassword(here())).stdout).toMatch(/added to \S+ line 2, verified .*; .*byte order mark/)
+})
+
 test('--dry-run writes nothing, neither there nor here', async () => {
   await writeFile(join(home.ssh, 'known_hosts'), '')
   const files = await readdir(home.path, { recursive: true })
@@ -124,7 +130,7 @@ test('--dry-run writes nothing, neither there nor here', async () => {
 test('--options stand before the key, and sshd obeys them', async () => {
   expect(await byPassword('--options', 'from="192.0.2.1"', here())).toMatchObject({
     status: 1,
-    stderr: expect.stringContaining('does not let this key in'),
+    stderr: expect.stringMatching(/does not let this key in\n.* line 1 limits the key: from="192\.0\.2\.1"\n/),
   })
   expect(await readFile(user.authorizedKeysFile, 'utf8')).toBe(`from="192.0.2.1" ${await publicLine()}`)
   expect(await byPassword('--options', 'no-such-option', here())).toMatchObject({ status: 2 })
@@ -245,8 +251,11 @@ describe('what goes wrong', () => {
   })
 })
 
-test('a server that looks elsewhere: added, but said not to let the key in, and why that may be', async () => {
-  const elsewhere = await startSshd({ users: [user], config: ['AuthorizedKeysFile /nonexistent'] })
+test.each([
+  ['looks elsewhere', 'AuthorizedKeysFile /nonexistent'],
+  ['takes no keys', 'PubkeyAuthentication no'],
+])('a server that %s: added, but said not to let the key in, and why that may be', async (_what, config) => {
+  const elsewhere = await startSshd({ users: [user], config: [config] })
   try {
     await writeFile(join(home.ssh, 'known_hosts'), elsewhere.knownHosts)
     const result = await residentKeytool(
@@ -255,7 +264,10 @@ test('a server that looks elsewhere: added, but said not to let the key in, and 
     )
     expect(result.status).toBe(1)
     expect(result.stdout).toContain('failed added to ~/.ssh/authorized_keys line 1, not verified: ')
-    expect(result.stderr).toMatch(/does not let this key in\n.*AuthorizedKeysFile.*\n {2}on the server: /)
+    const [what, why, how] = result.stderr.split('\n')
+    expect(what).toMatch(/ does not let this key in$/)
+    expect(why).toContain(config.split(' ')[0])
+    expect(how).toMatch(/^ {2}on the server: /)
   } finally {
     await elsewhere.stop()
   }

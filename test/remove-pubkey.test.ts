@@ -1,9 +1,11 @@
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { appendFile, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import { makeKey } from './agent-hosts.js'
 import { openRotateWorld, type RotateWorld } from './rotate-world.js'
-import { startSshd } from './world/sshd.js'
+import { peerPath } from './world/peers.js'
+import { runOrThrow } from './world/run.js'
+import { type Sshd, startSshd } from './world/sshd.js'
 import type { SystemUser } from './world/system-user.js'
 
 // `keytool remove-pubkey` as a user runs it, against OpenSSH's server and its real accounts.
@@ -88,24 +90,93 @@ test('--dry-run changes nothing', async () => {
 
 describe('the key that let us in', () => {
   const alone = () => world.write(user, `${world.oldLine}\n`)
+  /** A server for the same account that takes no password. */
+  let keysOnly: Sshd
 
-  test('goes not when it is the only one that does: 4; by password, or with --force, it goes', async () => {
+  beforeAll(async () => {
+    keysOnly = await startSshd({ users: [user], passwordUsers: [] })
+    await appendFile(join(world.home.ssh, 'known_hosts'), keysOnly.knownHosts)
+  })
+  afterAll(() => keysOnly.stop())
+
+  const removeThere = (...args: string[]) =>
+    world.ours(['remove-pubkey', ...args, `ssh://${user.name}@127.0.0.1:${keysOnly.port}`])
+
+  test('goes where a password would do as well', async () => {
     await alone()
-    const refused = await remove('-i', world.old)
+    expect(await remove('-i', world.old)).toMatchObject({ status: 0, stdout: expect.stringContaining('refused since') })
+    expect(await world.read(user)).toBe('')
+  })
+
+  test('goes not when it is the only way in: 4; by password, or with --force, it goes', async () => {
+    await alone()
+    const refused = await removeThere('-i', world.old)
     expect(refused).toMatchObject({ status: 4, stderr: expect.stringContaining('no other key here is let in') })
-    expect(await remove('-i', world.old, '--dry-run')).toMatchObject({ status: 4 })
+    expect(await removeThere('-i', world.old, '--dry-run')).toMatchObject({ status: 4 })
     expect(await world.read(user)).toBe(`${world.oldLine}\n`)
     expect(await byPassword('-i', world.old)).toMatchObject({ status: 0 })
     expect(await world.read(user)).toBe('')
     await alone()
-    expect(await remove('-i', world.old, '--force')).toMatchObject({ status: 0 })
+    expect(await removeThere('-i', world.old, '--force')).toMatchObject({ status: 0 })
     expect(await world.read(user)).toBe('')
     expect(await world.logsIn(user, world.old)).toBe(false)
   })
 
+  test('… nor where only its public half was named, and ssh’s usual place has the other', async () => {
+    await world.write(user, `${otherLine}\n`)
+    const copy = join(world.home.path, 'copy.pub')
+    await writeFile(copy, `${otherLine}\n`)
+    expect(await removeThere('-i', copy)).toMatchObject({ status: 4 })
+    expect(await world.read(user)).toBe(`${otherLine}\n`)
+  })
+
+  test('… nor where the other key that the server takes can’t be opened here', async () => {
+    const locked = join(world.home.ssh, 'id_ecdsa')
+    await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ecdsa', '-a', '1', '-N', 'forgotten', '-f', locked])
+    try {
+      const text = `${world.oldLine}\n${await readFile(`${locked}.pub`, 'utf8')}`
+      await world.write(user, text)
+      const wrong = join(world.home.path, 'wrong')
+      await writeFile(wrong, 'not this\n')
+      for (const more of [[], ['--passphrase-file', wrong]]) {
+        expect(await removeThere('-i', world.old, ...more)).toMatchObject({ status: 4 })
+        expect(await world.read(user)).toBe(text)
+      }
+    } finally {
+      for (const file of [locked, `${locked}.pub`]) await rm(file)
+    }
+  })
+
+  test('… nor where the server wants it and a password; refused is what it is no more, and not what is half taken', async () => {
+    const config = [
+      'PasswordAuthentication yes',
+      'AuthenticationMethods publickey,password',
+      'AuthorizedKeysFile .ssh/authorized_keys .ssh/more',
+    ]
+    const sshd = await startSshd({ users: [user], config })
+    const more = join(user.home, '.ssh', 'more')
+    const askpass = join(world.home.path, 'askpass')
+    await writeFile(askpass, `#!/bin/sh\ncat '${password}'\n`, { mode: 0o700 })
+    const env = { ...world.home.env, SSH_ASKPASS: askpass, SSH_ASKPASS_REQUIRE: 'force' }
+    const line = ['remove-pubkey', '-i', world.old, '--json', `ssh://${user.name}@127.0.0.1:${sshd.port}`]
+    try {
+      await appendFile(join(world.home.ssh, 'known_hosts'), sshd.knownHosts)
+      await world.write(user, `${world.oldLine}\n`)
+      expect(await world.ours(line, { env })).toMatchObject({ status: 4 })
+      expect(await world.read(user)).toBe(`${world.oldLine}\n`)
+      await writeFile(more, `${world.oldLine}\n`)
+      const result = await world.ours([...line, '--force'], { env })
+      expect(result.status).toBe(1)
+      expect(JSON.parse(result.stdout)).toMatchObject([{ state: 'still-admitted', code: 1 }])
+    } finally {
+      await rm(more, { force: true })
+      await sshd.stop()
+    }
+  })
+
   test('goes where another key here is let in, too', async () => {
     await world.write(user, `${world.oldLine}\n${otherLine}\n`)
-    expect(await remove('-i', world.old)).toMatchObject({ status: 0 })
+    expect(await removeThere('-i', world.old)).toMatchObject({ status: 0 })
     expect(await world.read(user)).toBe(`${otherLine}\n`)
   })
 
@@ -113,7 +184,7 @@ describe('the key that let us in', () => {
     const sshd = await startSshd({ users: [user], config: ['AuthorizedKeysFile .ssh/authorized_keys .ssh/more'] })
     const more = join(user.home, '.ssh', 'more')
     try {
-      await writeFile(join(world.home.ssh, 'known_hosts'), world.sshd.knownHosts + sshd.knownHosts)
+      await appendFile(join(world.home.ssh, 'known_hosts'), sshd.knownHosts)
       await writeFile(more, `# first\n${world.oldLine}\n`)
       for (const text of ['', `${world.oldLine}\n${otherLine}\n`]) {
         await world.write(user, text)
@@ -130,6 +201,39 @@ describe('the key that let us in', () => {
       await sshd.stop()
     }
   })
+})
+
+test('a line that spells the key in another way, which sshd takes for the same, goes, too', async () => {
+  const rsa = join(world.home.path, 'rsa')
+  await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'rsa', '-b', '2048', '-N', '', '-f', rsa])
+  const [type, blob = ''] = (await readFile(`${rsa}.pub`, 'utf8')).split(' ')
+  const bytes = Buffer.from(blob, 'base64')
+  // string type, mpint e of 3 bytes, mpint n of 257: one more zero in front.
+  const at = 4 + 7 + 4 + 3
+  const longer = Buffer.concat([bytes.subarray(0, at), Buffer.of(0, 0, 1, 2, 0), bytes.subarray(at + 4)])
+  await world.write(user, `${type} ${longer.toString('base64')} other\n`)
+  expect(await world.logsIn(user, rsa)).toBe(true)
+  expect(await byPassword('-i', rsa)).toMatchObject({ status: 0, stdout: expect.stringContaining('line 1, refused') })
+  expect(await world.read(user)).toBe('')
+})
+
+test('in no file of ours, and let in all the same: 1, also where a password let us in', async () => {
+  const config = ['AuthorizedKeysFile .ssh/authorized_keys .ssh/more']
+  const sshd = await startSshd({ users: [user], config, hostKeyFiles: world.sshd.hostKeyFiles })
+  const more = join(user.home, '.ssh', 'more')
+  try {
+    await appendFile(join(world.home.ssh, 'known_hosts'), sshd.knownHosts)
+    await writeFile(more, `${world.oldLine}\n`)
+    const place = `ssh://${user.name}@127.0.0.1:${sshd.port}`
+    const result = await world.ours(['remove-pubkey', '-i', world.old, '--password-file', password, '--json', place])
+    expect(result.status).toBe(1)
+    expect(JSON.parse(result.stdout)).toMatchObject([
+      { state: 'still-admitted', code: 1, detail: expect.stringContaining(`${more} line 1`) },
+    ])
+  } finally {
+    await rm(more, { force: true })
+    await sshd.stop()
+  }
 })
 
 test('a file in UTF-16 is left as it is: 6; a missing key file 3, no host 2', async () => {

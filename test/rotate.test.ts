@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import { type PublicKey, readPublicLines } from '@keytool/keygen'
@@ -112,6 +112,16 @@ describe('refused before any host hears of it', () => {
     expect(log()).toBe(before)
     expect(await rotations()).toEqual([])
   })
+})
+
+test('a folder of journals that others may write: 4, nobody is asked, and nothing is changed', async () => {
+  const folder = join(world.home.path, '.local', 'state', 'keytool', 'rotations')
+  expect(await rotate(...pair(), 'nowhere.invalid')).toMatchObject({ status: 7 })
+  await chmod(folder, 0o777)
+  for (const line of [[...pair(), ...both()], ['--resume'], ['--rollback']]) {
+    expect(await rotate(...line)).toMatchObject({ status: 4, stderr: expect.stringContaining('others may write it') })
+  }
+  expect(await world.read(one)).toBe(`# mine\n${world.oldLine}\n# end\n`)
 })
 
 test('hosts that can’t be done have their code and leave the others alone', async () => {
@@ -265,7 +275,10 @@ describe('what is saved here', () => {
     expect(await keyOf('third')).not.toBe(world.new)
     const rules = () => readFile(policy(), 'utf8').then(text => JSON.parse(text).keys)
     expect(await rules()).toEqual([kept, { ...rule, file: world.new }])
-    expect((await rotate('--rollback')).status).toBe(0)
+    expect(await rotate('--rollback')).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining('2 sessions with the old key again: first, second\n'),
+    })
     expect([await keyOf('first'), await keyOf('second')]).toEqual([world.old, world.old])
     expect(await rules()).toEqual([kept, rule])
   })

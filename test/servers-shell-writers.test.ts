@@ -176,6 +176,21 @@ describe('a lock', () => {
     expect(await world.leftovers()).toEqual([])
   })
 
+  test.each([
+    ['a pipe that nobody reads', ['mkfifo', '"$1"']],
+    ['a link to a device', ['ln', '-s', '/dev/null', '"$1"']],
+    ['a link to a file of the user’s own', ['ln', '-s', 'authorized_keys', '"$1"']],
+    ['a link to nowhere', ['ln', '-s', 'nowhere', '"$1"']],
+  ])('that is none, but %s, keeps nobody for ever and changes nothing else', async (_what, make) => {
+    await world.begin('# mine\n')
+    await runOrThrow('/bin/sh', ['-c', `${make.join(' ')} && touch -h -d '2 minutes ago' "$1"`, 'sh', lock()])
+    const [key] = keys
+    if (!key) throw new Error('no key')
+    expect(await Promise.race([install(world.connection, key), sleep(10_000).then(() => 'waits')])).toBe('added')
+    expect(await contentLines()).toEqual(['# mine', ...lines([key])])
+    expect(await world.leftovers()).toEqual([])
+  })
+
   test('that nobody ever lets go of ends in an error, and the file is as it was', async () => {
     await world.begin('# mine\n')
     await writeFile(lock(), '')

@@ -212,6 +212,24 @@ describe('what belongs to the file', () => {
     expect(await expectLeft()).toMatchObject({ message: expect.stringContaining('another user') })
     expect(await facts(world.user.authorizedKeysFile)).toEqual(['644', 0, 0, 1])
   })
+
+  test.each(['600', '644'])('a group it could not keep is lost where that changes nothing: mode %s', async mode => {
+    await world.begin('# mine\n')
+    const { authorizedKeysFile, uid, gid } = world.user
+    await chown(authorizedKeysFile, uid, 0)
+    await chmod(authorizedKeysFile, Number.parseInt(mode, 8))
+    expect(await install()).toMatchObject({ state: 'added' })
+    expect(await facts(authorizedKeysFile)).toEqual([mode, uid, gid, 1])
+  })
+
+  test('a group that may do more than everybody is never swapped for another', async () => {
+    await world.begin('# mine\n')
+    const { authorizedKeysFile, uid } = world.user
+    await chown(authorizedKeysFile, uid, 0)
+    await chmod(authorizedKeysFile, 0o640)
+    expect(await expectLeft()).toMatchObject({ message: expect.stringContaining('another user or group') })
+    expect(await facts(authorizedKeysFile)).toEqual(['640', uid, 0, 1])
+  })
 })
 
 describe('what is in the way leaves the old file, and nothing else', () => {

@@ -15,10 +15,18 @@ export function passwordSource(file: string | undefined, context: Context, why?:
   return async ({ user, host, text, kind, echo, attempt, left }) => {
     if (file !== undefined) {
       // Once: the same wrong password again would only count against the account, and what else is asked is no password.
-      if (given)
-        throw new KeytoolError('secret-wrong', `${host} is not content with the password in ${file} for ${user}`)
+      if (given) {
+        const from = file === '-' ? 'from standard input' : `in ${file}`
+        throw new KeytoolError('secret-wrong', `${host} is not content with the password ${from} for ${user}`)
+      }
       given = true
-      return readSecretFile(file, 'password', context)
+      const password = await readSecretFile(file, 'password', context)
+      if (password.length > 0) return password
+      // Sent, it would only count against the account.
+      const where = file === '-' ? 'standard input' : file
+      throw new KeytoolError('secret-needed', `${where} holds no password`, {
+        hint: 'its first line has to be the password',
+      })
     }
     if (attempt === 1 && why) context.say.note(why())
     if (attempt > 1) context.say.prompt(`that was refused; ${triesLeft(left)}`)

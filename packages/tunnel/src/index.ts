@@ -36,6 +36,7 @@ export {
   type HostVerdict,
   isLongEnough,
   knownAs,
+  RevokedHostKey,
   type StrictHostKeyChecking,
   type UnknownHost,
   verifyHost,
@@ -103,6 +104,7 @@ export { checkKeyOptions } from './servers/key-options.js'
 export type { KeyUse, LastUses } from './servers/last-use.js'
 export { openKeyFile } from './servers/open-key-file.js'
 export { type RemoveOptions, type RemoveResult, removePublicKey } from './servers/remove.js'
+export { removeEmptied } from './servers/remove-emptied.js'
 export type { AdmittedBy, HostResult, HostRotation, RotationDoor, RotationKeys } from './servers/rotation/door.js'
 export {
   type Followed,
@@ -112,7 +114,9 @@ export {
   type RotatedKey,
 } from './servers/rotation/journal.js'
 export { planAdding } from './servers/rotation/lines.js'
+export { takeLock } from './servers/rotation/lock.js'
 export { openDoor, type RotationServer } from './servers/rotation/open-door.js'
+export { checkOwn } from './servers/rotation/own.js'
 export { rollBackHost } from './servers/rotation/roll-back-host.js'
 export { rotateHost } from './servers/rotation/rotate-host.js'
 export { type HostState, isGoingBack, meanings } from './servers/rotation/states.js'

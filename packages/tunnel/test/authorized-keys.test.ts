@@ -1,6 +1,7 @@
-import { generate, type PublicKey, splitKeyOptions } from '@keytool/keygen'
+import { fingerprint, generate, type PublicKey, splitKeyOptions } from '@keytool/keygen'
 import { findLines, formatAuthorizedKey } from '../src/servers/authorized-keys.js'
 import { checkKeyOptions, meanTheSame } from '../src/servers/key-options.js'
+import { surveyKeys } from '../src/servers/survey.js'
 
 let key: PublicKey
 let line: string
@@ -108,6 +109,8 @@ describe('options', () => {
     'nope',
     'from="a\nb"',
     'from="a" ',
+    'cert-authority',
+    'principals="x",Cert-Authority',
   ])('%j are none', text => {
     expect(() => checkKeyOptions(text)).toThrow(expect.objectContaining({ code: 'usage' }))
   })
@@ -137,4 +140,21 @@ describe('two sets of options', () => {
     expect(meanTheSame(one, other)).toBe(false)
     expect(meanTheSame(other, one)).toBe(false)
   })
+})
+
+test('sshd takes zeros in front of a number: such a line is the key’s, too, for the survey as well', async () => {
+  const key = (await generate('rsa', { bits: 2048 })).publicKey
+  const at = 4 + 7 + 4 + 3
+  const spell = (zeros: number, change = 0) => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(key.blob.readUInt32BE(at) + zeros)
+    const blob = Buffer.concat([key.blob.subarray(0, at), length, Buffer.alloc(zeros), key.blob.subarray(at + 4)])
+    blob[blob.length - 1] = (blob.at(-1) ?? 0) ^ change
+    return `ssh-rsa ${blob.toString('base64')} x`
+  }
+  const lines = [spell(0), spell(1), spell(40), spell(1, 2), `ssh-rsa ${key.blob.subarray(0, -1).toString('base64')}`]
+  expect(findLines(Buffer.from(lines.join('\n')), key).map(({ line }) => line)).toEqual([1, 2, 3])
+  const surveyed = await surveyKeys(Buffer.from(lines.join('\n')), { now: new Date() })
+  expect(surveyed.map(line => line.fingerprint === fingerprint(key))).toEqual([true, true, true, false, false])
+  expect(surveyed[2]).toMatchObject({ isHeeded: true, key: { bits: 2048 } })
 })

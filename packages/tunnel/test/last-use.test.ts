@@ -121,6 +121,12 @@ describe('what the server sends', () => {
     expect(findLastUses(excerpt('M now 1796000000 +0000\nM unread 1793000000\n'), 'hana').since).toBeUndefined()
   })
 
+  test.each(['unread', 'source'])('logs without end (%s): more than there are, are passed over', word => {
+    const many = excerpt(`M source 5\nf 1700000000 x\n${`M ${word} 5\nf 1700000000 x\n`.repeat(400_000)}`)
+    expect(many.sources.length + many.unread.length).toBe(100)
+    expect(findLastUses(many, 'hana').since).toBeDefined()
+  })
+
   test('nonsense is passed over', () => {
     expect(excerpt('M now x y\nM source 99999999999999\nM\nM what\nf\n')).toMatchObject({
       clock: { now, offset: 0 },

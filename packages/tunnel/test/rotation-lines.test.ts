@@ -44,6 +44,14 @@ test('several lines of the old key: the new one has the same set, once each', ()
   expect(added.split('\n')).toEqual([lines[0], line(fresh, 'no-pty'), lines[1], lines[2], line(fresh), lines[3], ''])
 })
 
+test('a line of somebody else’s that a journal has is put nowhere', () => {
+  const put = (text: string) => withOldLines(Buffer.from(`${line(fresh)}\n`), old, [{ line: 1, text, above: '' }], [])
+  for (const text of [line(other), `${line(other)} ${line(old)}`, '# nothing', `cert-authority ${line(old)}`]) {
+    expect(() => put(`${text}\n`)).toThrow(expect.objectContaining({ code: 'damaged' }))
+  }
+  expect(put(`${line(old)}\n`)?.toString()).toBe(`${line(old)}\n${line(fresh)}\n`)
+})
+
 test.each([
   ['a last line without an end', () => `${line(other)}\n${line(old)}`],
   ['nothing but it, without an end', () => line(old)],

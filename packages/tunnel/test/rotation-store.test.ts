@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { generate, type PublicKey } from '@keytool/keygen'
@@ -115,6 +115,48 @@ test('a lock of another machine, or one that can’t be read, is not taken away'
     await writeFile(join(folder, 'rotations', names[0] ?? ''), text)
     await expect(hold()).rejects.toMatchObject({ code: 'refused', hint: expect.stringContaining(names[0] ?? '?') })
   }
+})
+
+describe('what others may have written is not followed', () => {
+  const rotations = () => join(folder, 'rotations')
+
+  beforeEach(async () => {
+    const held = await hold()
+    await held.change(current => current)
+    await held.release()
+  })
+
+  const isRefused = async () => {
+    const { journals, broken } = await store.list()
+    expect({ journals, codes: broken.map(({ code }) => code) }).toEqual({ journals: [], codes: ['refused'] })
+    await expect(hold()).rejects.toMatchObject({ code: 'refused' })
+    expect(JSON.parse(await readFile(path(), 'utf8'))).toEqual(journal)
+  }
+
+  test.each(['the folder', 'the one above'])('%s, to be written by its group', async which => {
+    await chmod(which === 'the folder' ? rotations() : folder, 0o770)
+    await isRefused()
+  })
+
+  test('the journal, to be written by everybody', async () => {
+    await chmod(path(), 0o602)
+    await isRefused()
+  })
+
+  test.each(['folder', 'journal'])('another user’s %s', async what => {
+    // Only root can give a file away, and only root's tests see this one.
+    if (process.getuid?.() === 0) await chown(what === 'folder' ? rotations() : path(), 1, 1)
+    else await chmod(rotations(), 0o707)
+    await isRefused()
+  })
+
+  test('a link to another user’s folder', async () => {
+    const theirs = join(folder, 'theirs')
+    await rename(rotations(), theirs)
+    await chmod(theirs, 0o777)
+    await symlink(theirs, rotations())
+    await isRefused()
+  })
 })
 
 test('somebody else writes the journal: what would be done next is not done', async () => {

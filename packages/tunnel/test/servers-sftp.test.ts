@@ -113,6 +113,21 @@ describe('a server that can not exchange files in one go', () => {
     expect(await list()).toEqual(['authorized_keys'])
   })
 
+  test('… also where the server’s folders are called like commands', async () => {
+    const home = `/home/x'$(id)';y #`
+    await mkdir(join(root, home, '.ssh'), { recursive: true })
+    await writeFile(join(root, home, '.ssh', 'authorized_keys'), before)
+    let renames = 0
+    const refuse = (asked: Asked) => {
+      if (asked.name === 'rename' && ++renames > 2) throw new No(status.failure)
+    }
+    const file = await open({ ...poor, home, before: refuse })
+    const word = (name: string) => `'/home/x'\\''$(id)'\\'';y #/.ssh/${name}'`
+    await expect(file.replace(before, after)).rejects.toMatchObject({
+      hint: `at once, on the server: mv ${word('.authorized_keys.keytool-old')} ${word('authorized_keys')}`,
+    })
+  })
+
   test('when nothing gets into its place any more: where the old one is, and what to type', async () => {
     await prepare()
     let renames = 0

@@ -200,7 +200,7 @@ describe('what may keep sshd from heeding the file', () => {
     ['of somebody else', ['folder drwx------ 1001 1000 .ssh'], ['sudo chown 1000 ~/.ssh']],
     ['not to be entered', ['folder drw------- 1000 1000 .ssh'], ['chmod u+rwx ~/.ssh']],
     ['not to be read', ['file --w------- 1000 1000 .ssh/authorized_keys'], ['chmod u+rw ~/.ssh/authorized_keys']],
-    ['not there', ['file missing 0 0 .ssh/authorized_keys'], ['touch ~/.ssh/authorized_keys']],
+    ['not there', ['file missing 0 0 .ssh/authorized_keys'], ['keytool install-pubkey']],
     ['a folder in its place', ['file drwx------ 1000 1000 .ssh/authorized_keys'], ['ls -ld ~/.ssh/authorized_keys']],
     [
       'said twice',

@@ -175,6 +175,35 @@ describe('answers', () => {
     }
   })
 
+  test('a folder of long names: damaged before they fill the memory', async () => {
+    const long = { path: remotePath('x'.repeat(4000)), line: 'y'.repeat(8000), attributes: {} }
+    let pieces = 0
+    const sftp = await served(({ name, id }, say) => {
+      if (name === 'readdir') pieces++
+      say(
+        name === 'readdir'
+          ? answer(id, 'name', { names: Array(20).fill(long) })
+          : answer(id, 'handle', { handle: Buffer.from('h') }),
+      )
+    })
+    await expect(sftp.list(path)).rejects.toMatchObject({ code: 'damaged' })
+    expect(pieces).toBe(70)
+  })
+
+  test('a byte at a time, each in time: given up all the same', async () => {
+    const session = servedSession(
+      ({ id }, say) => void setTimeout(() => say(answer(id, 'data', { data: Buffer.alloc(1) })), 20),
+    )
+    const sftp = await Sftp.open(connectionTo(session), { timeout: 10_000, patience: 300 })
+    const readAll = async () => {
+      for (let at = 0; at < 100; at++) await sftp.read(Buffer.from('h'), at, 10)
+    }
+    await expect(readAll()).rejects.toMatchObject({
+      code: 'unreachable',
+      reason: expect.stringMatching(/far too long/),
+    })
+  })
+
   test('words on stderr without end cost nothing', async () => {
     const session = servedSession(({ id }, say) => say(answer(id, 'attributes', { attributes: {} })))
     const sftp = await Sftp.open(connectionTo(session))

@@ -3,7 +3,7 @@ import { askYes, hasTerminal } from '../ask.js'
 import type { Context, Run } from '../context.js'
 import { exitStatus } from '../exit.js'
 import { type FleetOptions, fleetFlags } from '../fleet/choose.js'
-import type { HostOutcome, Member } from '../fleet/member.js'
+import { type HostOutcome, type Member, noteOption } from '../fleet/member.js'
 import { overHosts } from '../fleet/over-hosts.js'
 import { reportOutcomes } from '../fleet/report.js'
 import { keyFacts } from '../key-facts.js'
@@ -70,13 +70,20 @@ export const run: Run = async (args, context) => {
   const agents = await openAgents(context)
   try {
     const here: Here = { settings, files, agents, signatures: readSignatures(context), context }
-    return await treat(await completeSuspect(named, here), hosts, options, here)
+    return await treat(await completeSuspect(named, here), { args, hosts, options }, here)
   } finally {
     for (const agent of agents) agent.close()
   }
 }
 
-async function treat(suspect: Suspect, words: readonly string[], options: Options, here: Here): Promise<number> {
+/** The command line. */
+interface Line {
+  readonly args: readonly string[]
+  readonly hosts: readonly string[]
+  readonly options: Options
+}
+
+async function treat(suspect: Suspect, { args, hosts, options }: Line, here: Here): Promise<number> {
   const { context } = here
   const { say } = context
   const journals = await findJournals(suspect, here)
@@ -90,8 +97,8 @@ async function treat(suspect: Suspect, words: readonly string[], options: Option
     ...findSignatures(suspect, here),
   ]
   const found = options.here
-    ? { members: [], unknown: [] }
-    : await findHosts(words, options, suspect, here, journals.hosts)
+    ? { members: [], named: new Set<Member>(), unknown: [] }
+    : await findHosts(hosts, options, suspect, here, journals.hosts)
   showPlan(suspect, traces, found.members, context)
   if (!options.dryRun && !options.yes) await askFirst(traces, found.members, context)
   const signer = await signerOf(suspect, options, here)
@@ -99,6 +106,11 @@ async function treat(suspect: Suspect, words: readonly string[], options: Option
   const outcomes = await overHosts(found.members, options, context, (member, own) =>
     removeOn(member, { suspect, signer, options }, own),
   )
+  // The others are found again. What the line says about the way is not about them.
+  for (const [index, outcome] of outcomes.entries()) {
+    const member = found.members[index]
+    if (member && !found.named.has(member)) noteOption(outcome)
+  }
   // Whoever has stopped it wants it stopped here, too.
   const isStopped = outcomes.some(({ code }) => code === exitStatus.cancelled)
   const treated: Treated[] = []
@@ -106,7 +118,7 @@ async function treat(suspect: Suspect, words: readonly string[], options: Option
     if (isStopped && trace.remove) treated.push({ trace, state: 'failed', code: exitStatus.cancelled })
     else treated.push(await treatTrace(trace, options.dryRun === true, context))
   }
-  const status = report(suspect, treated, outcomes, found.unknown, here)
+  const status = report(suspect, args, { treated, hosts: outcomes, unknown: found.unknown }, here)
   if (!options.dryRun && !say.json) showRest(treated, found.unknown, context)
   return status
 }
@@ -154,18 +166,21 @@ async function treatTrace(trace: Trace, dryRun: boolean, { say }: Context): Prom
   }
 }
 
+interface Results {
+  readonly treated: readonly Treated[]
+  readonly hosts: readonly HostOutcome[]
+  readonly unknown: readonly string[]
+}
+
 /** @returns the worst status of all */
 function report(
   { fingerprint, key }: Suspect,
-  treated: readonly Treated[],
-  hosts: readonly HostOutcome[],
-  unknown: readonly string[],
+  args: readonly string[],
+  { treated, hosts, unknown }: Results,
   { context }: Here,
 ): number {
   const { say } = context
   showTreated(treated, context)
-  const failed = hosts.filter(({ code }) => code !== 0).map(({ host }) => host)
-  const again = ['compromised', fingerprint, ...failed]
   if (say.json) {
     const places = treated.map(({ trace: { kind, where, detail }, state, code }) => ({
       kind,
@@ -175,7 +190,7 @@ function report(
       code,
     }))
     say.facts({ key: key ? keyFacts(key) : { fingerprint: { sha256: fingerprint } }, places, hosts, unknown })
-  } else if (hosts.length > 0) reportOutcomes(hosts, again, context, { flags: usage.options })
+  } else if (hosts.length > 0) reportOutcomes(hosts, ['compromised', ...args], context, { flags: usage.options })
   const notFound = unknown.length > 0 ? exitStatus.failed : 0
   return Math.max(notFound, ...[...treated, ...hosts].map(({ code }) => code))
 }

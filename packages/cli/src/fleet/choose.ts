@@ -40,7 +40,9 @@ export async function chooseMembers(
     }
   }
   if (members.size > 0) return [...members.values()]
-  throw new KeytoolError('usage', 'no host was named', { hint: `${context.name} COMMAND [USER@]HOST, or --hosts FILE` })
+  throw new KeytoolError('usage', 'no host was named', {
+    hint: 'name one: [USER@]HOST, a saved session, or --hosts FILE',
+  })
 }
 
 /** What tells one host from another: who logs in where, and by which way. */

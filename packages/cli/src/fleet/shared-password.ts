@@ -36,7 +36,8 @@ export class SharedPassword {
   async offer(secret: Buffer, context: Context): Promise<void> {
     if (!this.isOpen(context)) return
     this.#isDecided = true
-    if (await askYes(`use this password for the other ${count(this.#others, 'host')}, too?`, context)) {
+    const others = this.#others === 1 ? 'the other host' : `the other ${count(this.#others, 'host')}`
+    if (await askYes(`use this password for ${others}, too?`, context)) {
       this.#secret = Buffer.from(secret)
     }
   }

@@ -191,6 +191,9 @@ export class Authentication {
 
   /** What the server takes and may not be used. */
   get #leftOut(): AuthMethod[] {
+    const { askPassword } = this.#options
+    // Whoever tries a key alone has left the rest out on purpose.
+    if (!askPassword && this.#methods.every(method => method === 'publickey')) return []
     return this.#offered.filter(isMethod).filter(method => !this.#methods.includes(method))
   }
 
@@ -216,7 +219,7 @@ export class Authentication {
     if (this.#signError) return this.#signError
     if (this.#taken.size > 0) {
       const taken = [...this.#taken].map(method => proofs[method]).join(' and ')
-      return new KeytoolError('secret-wrong', `${host} took ${taken} of ${user}, and wants more`, { reason })
+      return new HalfLogin('secret-wrong', `${host} took ${taken} of ${user}, and wants more`, { reason })
     }
     const { port = 22 } = this.#options
     const hint = `keytool install-pubkey ${port === 22 ? '' : `-p ${port} `}${user}@${host}`
@@ -245,6 +248,9 @@ export class Authentication {
     })
   }
 }
+
+/** What was proved was right, and not enough (RFC 4252 section 5.1): no key was refused. */
+export class HalfLogin extends KeytoolError {}
 
 /** What the user proved with each method. */
 const proofs: Readonly<Record<AuthMethod, string>> = {

@@ -117,6 +117,9 @@ function unknownHost({ host, port, key, fingerprint: shown, certificateTrouble }
   })
 }
 
+/** The key is known, and not to be trusted: taking its line away would be the wrong thing to do. */
+export class RevokedHostKey extends KeytoolError {}
+
 function refuse(
   found: Extract<Lookup, { state: 'changed' | 'revoked' }>,
   policy: HostPolicy,
@@ -127,7 +130,7 @@ function refuse(
   const name = showHost(host, port)
   const place = `(${found.place.file} line ${found.place.line})`
   if (found.state === 'revoked') {
-    return new KeytoolError('host-key-changed', `the host key of ${name} is revoked`, {
+    return new RevokedHostKey('host-key-changed', `the host key of ${name} is revoked`, {
       reason: `revoked ${found.fingerprint}  ${place}`,
       hint: 'somebody else may have this key: ask whoever runs the server',
     })

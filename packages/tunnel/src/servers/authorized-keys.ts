@@ -7,6 +7,7 @@ import {
   splitKeyOptions,
   writePublicLine,
 } from '@keytool/keygen'
+import { isSameKey } from './same-key.js'
 
 const LF = 0x0a
 const CR = 0x0d
@@ -17,7 +18,7 @@ const CR = 0x0d
  */
 export function findLines(bytes: Buffer, key: PublicKey): AuthorizedKeyLine[] {
   return readLines(bytes).filter(
-    ({ heeded, blob, options }) => heeded && blob?.equals(key.blob) && !namesAuthority(options),
+    ({ heeded, blob, options }) => heeded && blob && isSameKey(blob, key) && !namesAuthority(options),
   )
 }
 

@@ -23,9 +23,19 @@ function effectOf(text: string): string {
   return JSON.stringify([...left].sort())
 }
 
-/** The options, if sshd would take them. Throws `usage`, also for commas too many: sshd takes those, but nobody means them. */
+/**
+ * The options, if sshd would take them. Throws `usage`, also for commas too many: sshd takes those, but nobody means them; and
+ * for `cert-authority`: the line would not let this key in, but whomever it signs for.
+ */
 export function checkKeyOptions(text: string): string {
-  const shown = splitKeyOptions(text)?.map(showOption).join(',')
+  const options = splitKeyOptions(text)
+  if (options?.some(({ name }) => name.toLowerCase() === 'cert-authority')) {
+    throw new KeytoolError('usage', 'with cert-authority this key itself would not be let in', {
+      reason: 'its line would let in whoever has a certificate that this key has signed',
+      hint: 'if that is meant, write the line on the server by hand',
+    })
+  }
+  const shown = options?.map(showOption).join(',')
   if (shown && shown.length === text.length && isPlain(text)) return text
   throw new KeytoolError('usage', `${showForeign(text)} are no options of authorized_keys`, {
     hint: `such as: --options 'from="192.0.2.*",no-pty'`,

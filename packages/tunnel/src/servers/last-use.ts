@@ -98,6 +98,9 @@ function findReach({ sources, unread, clock }: LogExcerpt): Date | undefined {
   return new Date(Math.max(oldest, ...unread.map(Number)))
 }
 
+/** Far more than the script looks into. */
+const MAX_LOGS = 100
+
 /** The lines between the marks of the script in `audit-log.ts`. What is not as it should be is passed over. */
 export function readLogExcerpt(output: Buffer, marker: string, now: Date): LogExcerpt {
   let clock: ServerClock = { now, offset: 0 }
@@ -109,6 +112,7 @@ export function readLogExcerpt(output: Buffer, marker: string, now: Date): LogEx
       const [, word, seconds, zone = ''] = line.split(' ')
       const time = readSeconds(seconds) ?? clock.now
       if (word === 'now') clock = { now: time, offset: readOffset(zone) }
+      else if (sources.length + unread.length >= MAX_LOGS) break
       else if (word === 'source') sources.push({ until: time, first: '', lines: [] })
       else if (word === 'unread') unread.push(time)
     } else if (source && line.startsWith('f ')) source.first = line.slice(2)

@@ -68,7 +68,8 @@ const cleaning = [
 const lock = [
   'if [ -e "$f" ]; then is "$b" < "$f" || changed; fi',
   'if [ -d "$d" ]; then :; elif e=$(mkdir "$d" 2>&1); then chmod 700 "$d"; made=y; else [ -d "$d" ] || fail unwritable "$e"; fi',
-  'i=0; until ( set -C; : > "$l" ) 2> /dev/null',
+  // What is no file, as a link to a device, would be opened by everybody: it is there, that is enough.
+  'i=0; until if [ -e "$l" ]; then false; else ( set -C; : > "$l" ) 2> /dev/null; fi',
   'do if [ -e "$l" ] || [ -h "$l" ]; then if [ "$(find "$l" -prune -mmin +1 2> /dev/null)" ]; then rm -f "$l"; fi',
   'else e=$( ( set -C; : > "$l" ) 2>&1 ) && break; [ -e "$l" ] || fail unwritable "$e"; fi',
   'if sleep 0.1 2> /dev/null; then i=$((i+1)); else sleep 1; i=$((i+10)); fi',
@@ -86,14 +87,15 @@ const place = [
 
 /**
  * The new file takes over mode, owner, access list and label of the old one, and is written only then, down to the disk where
- * `dd` can. Descriptor 3 stays at the old one's end: what another program appends to it after this is seen there, even once it
- * has no name any more.
+ * `dd` can. A group that this user can't give away is lost only where it may do exactly what everybody may. Descriptor 3 stays
+ * at the old one's end: what another program appends to it after this is seen there, even once it has no name any more.
  */
 const write = [
   'q=; none=; set -f; if [ -e "$g" ]; then exec 3< "$g" || fail unreadable; is "$b" <&3 || changed',
   'set -- $(ls -lnd "$g"); [ "$2" = 1 ] || fail has-links; o="$3 $4"',
   'e=$( { cp -a "$g" "$t" || cp -p "$g" "$t"; } 2>&1 ) || fail unwritable "$e"',
-  'set -- $(ls -lnd "$t"); [ "$3 $4" = "$o" ] || fail foreign-owner',
+  'set -- $(ls -lnd "$t"); if [ "$3 $4" = "$o" ]; then :; elif [ "$3" = "${o% *}" ]',
+  'then case $1 in -???------*|-???r--r--*|-???rw-rw-*) ;; *) fail foreign-owner;; esac; else fail foreign-owner; fi',
   'if command -v chcon > /dev/null 2>&1; then chcon --reference="$g" "$t" 2> /dev/null; fi',
   'if [ -w "$t" ]; then :; else q=y; chmod u+w "$t"; fi',
   'else [ "$v" = empty ] || changed; none=y; chmod 600 "$t"; fi',

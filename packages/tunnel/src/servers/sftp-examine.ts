@@ -37,7 +37,8 @@ export async function examineModes(place: SftpPlace): Promise<readonly KeyFileFi
   }
   const owner = ownerOf(atHome, inside)
   const findings = looked.flatMap(one => [...judge(one, owner)])
-  return attributes ? findings : [...findings, missing(shown.file)]
+  if (attributes) return findings
+  return [...findings, ...(inside ? [] : [missing(shown.folder)]), missing(shown.file)]
 }
 
 /** The folders above the real file, where a link leads out of the home. */

@@ -8,6 +8,7 @@ import { readFrom, writeNew } from '../sftp/whole.js'
 import { MAX_FILE, type SftpPlace } from './sftp-place.js'
 import { readKeys } from './sftp-read.js'
 import { asidePath, isThere, type Target } from './sftp-target.js'
+import { wordOf } from './shell-words.js'
 
 /** Of a new file: its user's alone. */
 const PRIVATE = 0o600
@@ -138,12 +139,17 @@ async function exchange(sftp: Sftp, made: RemotePath, path: RemotePath): Promise
     if (await succeeds(sftp.rename(aside, path))) throw error
     throw new KeytoolError('failed', 'the server lets neither the new file nor the old one into its place', {
       reason: `the old one is ${showPath(aside)}`,
-      hint: `at once, on the server: mv ${showPath(aside)} ${showPath(path)}`,
+      hint: `at once, on the server: mv ${typed(aside)} ${typed(path)}`,
       cause: error,
     })
   }
   await sftp.remove(aside).catch(() => {})
   return true
+}
+
+/** As a word of a command: the server may call its folders what it likes. */
+function typed(path: RemotePath): string {
+  return wordOf(Buffer.from(path, 'latin1').toString('utf8'))
 }
 
 /** Tried also where the server does not say that it knows how: paramiko's does, and some rename so by themselves. */

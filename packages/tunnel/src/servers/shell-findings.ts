@@ -62,7 +62,7 @@ function judge(types: string): Reader {
           'missing',
           path,
           'is not there',
-          types.includes('d') ? `mkdir -m 700 ${wordOf(path)}` : `touch ${wordOf(path)}`,
+          types.includes('d') ? `mkdir -m 700 ${wordOf(path)}` : 'keytool install-pubkey',
         ),
       ]
     }

@@ -7,6 +7,7 @@ import {
   splitKeyOptions,
   type Weakness,
 } from '@keytool/keygen'
+import { withSpelledKey } from './same-key.js'
 import { readExpiry } from './survey-expiry.js'
 
 /**
@@ -68,7 +69,7 @@ export async function surveyKeys(bytes: Buffer, options: SurveyOptions): Promise
   const judged: Judged = new Map()
   const first = new Map<string, AuthorizedKeyLine>()
   const surveyed: SurveyedLine[] = []
-  for (const line of readAuthorizedKeys(bytes)) {
+  for (const line of readAuthorizedKeys(bytes).map(withSpelledKey)) {
     const { blob } = line
     const print = blob && fingerprint(line.key ?? { blob })
     const isAuthority = splitKeyOptions(line.options)?.some(({ name }) => name === 'cert-authority') ?? false

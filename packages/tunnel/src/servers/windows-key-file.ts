@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { isKeytoolError } from '@keytool/keygen'
+import { isKeytoolError, showForeign } from '@keytool/keygen'
 import type { Connection } from '../connection/connection.js'
 import type { Sftp } from '../sftp/client.js'
 import { joinPath, remotePath } from '../sftp/path.js'
@@ -59,12 +59,13 @@ function administratorsPlace(
 ): SftpPlace {
   const folder = joinPath(asSftpPath(programData), 'ssh')
   const name = 'administrators_authorized_keys'
+  const shown = showForeign(programData)
   return {
     sftp,
     home: undefined,
     folder,
     file: joinPath(folder, name),
-    shown: { folder: `${programData}\\ssh`, file: `${programData}\\ssh\\${name}` },
+    shown: { folder: `${shown}\\ssh`, file: `${shown}\\ssh\\${name}` },
     lock: joinPath(folder, `.${name}.keytool-lock`),
     // Not a new one each time: the command that says who may read it is fixed. The lock keeps others from it.
     temporaryName: () => `.${name}.keytool-new`,

@@ -17,6 +17,8 @@ import { SftpRefusal, status } from './status.js'
 const TIMEOUT = 30_000
 /** For the first: what is no SFTP server may never say a word. */
 const GREETING = 15_000
+/** For all answers together: one that says a byte every half minute would keep us for years. */
+const PATIENCE = 300_000
 /** Extensions that are looked at, and how long their names may be. */
 const MAX_EXTENSIONS = 64
 const MAX_EXTENSION = 1024
@@ -26,6 +28,8 @@ const MAX_SAID = 1024
 export interface SftpOptions {
   /** For each answer, in milliseconds. Default 30 s, for the first 15 s. */
   readonly timeout?: number
+  /** For all answers together, in milliseconds; what passes between them does not count. Default 5 min. */
+  readonly patience?: number
 }
 
 type Answer = { readonly [N in ReplyName]: { readonly name: N; readonly value: Replies[N] } }[ReplyName]
@@ -43,6 +47,8 @@ const byNumber: ReadonlyMap<number, ReplyName> = new Map(
 export class SftpChannel {
   readonly #session: RemoteSession
   readonly #timeout: number
+  /** Of the patience. */
+  #left: number
   readonly #waiting = new Map<number, Waiting>()
   readonly #frames = new Frames()
   #extensions: ReadonlySet<string> = new Set()
@@ -53,9 +59,10 @@ export class SftpChannel {
   #said = ''
   #failure: KeytoolError | undefined
 
-  private constructor(session: RemoteSession, { timeout = TIMEOUT }: SftpOptions) {
+  private constructor(session: RemoteSession, { timeout = TIMEOUT, patience = PATIENCE }: SftpOptions) {
     this.#session = session
     this.#timeout = timeout
+    this.#left = patience
     session.stdout.on('data', (chunk: Buffer) => this.#take(chunk))
     // A channel that is cut after a few words: those say more.
     session.stdout.on('error', error => {
@@ -124,18 +131,20 @@ export class SftpChannel {
   /** The answer to what `ask` sends; no answer in time is the end of the channel. */
   async #wait(time: number, ask: (waiting: Waiting) => void): Promise<Answer> {
     let timer: NodeJS.Timeout | undefined
+    const start = performance.now()
     try {
       return await new Promise<Answer>((resolve, reject) => {
         if (this.#failure) throw this.#failure
         const late = () => {
-          const reason = `waited ${time / 1000} s`
+          const reason = time <= this.#left ? `waited ${time / 1000} s` : 'it takes far too long, answer by answer'
           this.#fail(this.#notSpoken ?? new KeytoolError('unreachable', 'the SFTP server does not answer', { reason }))
         }
-        timer = setTimeout(late, time)
+        timer = setTimeout(late, Math.max(0, Math.min(time, this.#left)))
         ask({ resolve, reject })
       })
     } finally {
       clearTimeout(timer)
+      this.#left -= performance.now() - start
     }
   }
 

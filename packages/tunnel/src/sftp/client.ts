@@ -11,6 +11,8 @@ export type Handle = Buffer
 
 /** Names that are read of one folder; more is not a folder people keep keys in. */
 const MAX_LISTED = 100_000
+/** What they may be in all, in characters: a server may say 12 KiB of each. */
+const MAX_SAID = 16 * 1024 * 1024
 
 /**
  * SFTP version 3 (draft-ietf-secsh-filexfer-02, with OpenSSH's extensions) as far as it is used here. Every method
@@ -137,11 +139,13 @@ export class Sftp {
     const { handle } = await this.#channel.ask('opendir', { path }, 'handle')
     try {
       const listed: Name[] = []
+      let said = 0
       for (;;) {
         const piece = await unlessRefused(this.#channel.ask('readdir', { handle }, 'name'), status.eof)
         if (!piece) return listed
         listed.push(...piece.names)
-        if (piece.names.length === 0 || listed.length > MAX_LISTED) {
+        said += piece.names.reduce((sum, { path, line }) => sum + path.length + line.length, 0)
+        if (piece.names.length === 0 || listed.length > MAX_LISTED || said > MAX_SAID) {
           throw new KeytoolError('damaged', 'the server lists a folder without end')
         }
       }

@@ -7,6 +7,8 @@ import type { Here, Suspect } from './trace.js'
 
 export interface HostsFound {
   readonly members: readonly Member[]
+  /** Those of them that the command line names. */
+  readonly named: ReadonlySet<Member>
   /** What the ledger and rotations name, and nobody can go to by that name. Escaped already. */
   readonly unknown: readonly string[]
 }
@@ -30,6 +32,7 @@ export async function findHosts(
   }
   const isNamed = words.length > 0 || options.hosts !== undefined
   for (const member of isNamed ? await chooseMembers(words, options, context) : []) note(member)
+  const named = new Set(members.values())
   const { config, option } = options
   const common: ReachOptions = { ...(config !== undefined && { config }), ...(option && { option }) }
   const unknown = new Set<string>()
@@ -46,7 +49,7 @@ export async function findHosts(
   for (const { user, host, purpose } of signatures.get(suspect.fingerprint) ?? []) {
     if (purpose === 'login' && host !== undefined) await tryWord(wordFor(user, host))
   }
-  return { members: [...members.values()], unknown: [...unknown] }
+  return { members: [...members.values()], named, unknown: [...unknown] }
 }
 
 /** What known_hosts calls a host, as a destination: `[host]:port` has its port in an address of its own form. */

@@ -1,11 +1,11 @@
 import { isKeytoolError, KeytoolError, type PublicKey, type Signer, showForeign } from '@keytool/keygen'
 import {
+  findAdmission,
   findKeyPlaces,
   type KeyPlace,
   openKeyFile,
   removePublicKey,
   type Session,
-  verifyKeyAlone,
 } from '@keytool/tunnel'
 import type { Context } from '../../context.js'
 import { exitStatus } from '../../exit.js'
@@ -112,9 +112,9 @@ async function removeThere(
     return { ...named, state: 'still-there', code: exitStatus.failed, detail }
   }
   const state = removed ? 'removed' : 'absent'
-  if (!signer) return { ...named, state, code: 0, detail: `${done}; not tried: its private half is not here` }
+  if (!key) return { ...named, state, code: 0, detail: `${done}; not tried: the key itself is not here` }
   context.say.transient('verifying')
-  return { ...named, ...(await verify(again, signer, state, done)) }
+  return { ...named, ...(await verify(again, { key: key.plain, signer }, state, done)) }
 }
 
 /** A forge lets many in by their keys, and none to a file. */
@@ -136,18 +136,19 @@ function describeLeft({ path, line, isAuthority }: KeyPlace): string {
 
 async function verify(
   again: OnServer['again'],
-  signer: Signer,
+  { key, signer }: { readonly key: PublicKey; readonly signer: Signer | undefined },
   state: string,
   done: string,
 ): Promise<Pick<HostOutcome, 'state' | 'code' | 'detail'>> {
   try {
-    const { admittedBy } = await verifyKeyAlone(again, signer)
+    const admitted = await findAdmission(again, key, signer)
+    if (!admitted) return { state, code: 0, detail: `${done}, verified: it is refused` }
+    const { admittedBy } = admitted
     const by = admittedBy && ` by ${showForeign(admittedBy.path)} line ${admittedBy.line}`
     const detail = `${done}, but the server lets it in${by ?? ' all the same: AuthorizedKeysFile or AuthorizedKeysCommand may look elsewhere'}`
     return { state: 'still-admitted', code: exitStatus.failed, detail }
   } catch (error) {
     if (!isKeytoolError(error) || error.code === 'cancelled') throw error
-    if (error.code === 'secret-wrong') return { state, code: 0, detail: `${done}, verified: it is refused` }
     const detail = `${done}; that it is refused could not be seen: ${showForeign(error.message)}`
     return { state, code: exitStatus[error.code], detail }
   }

@@ -1,5 +1,5 @@
 import type { AgentClient } from '@keytool/agent'
-import { isKeytoolError, type KeytoolError, nameOfHost, type Signer } from '@keytool/keygen'
+import { detectPrivate, isKeytoolError, type KeytoolError, nameOfHost, type Signer } from '@keytool/keygen'
 import {
   type Cause,
   type Clues,
@@ -9,9 +9,10 @@ import {
   knownAs,
   NoMatch,
   type Observed,
+  RevokedHostKey,
 } from '@keytool/tunnel'
 import type { Context } from '../../context.js'
-import { isThere } from '../../files.js'
+import { isThere, withFile } from '../../files.js'
 import { policyFor } from '../../hosts-of.js'
 import type { Way } from '../../way.js'
 import type { Attempt } from './attempt.js'
@@ -48,6 +49,8 @@ export async function explainAttempt(failed: Failed, first: Attempt, context: Co
   const clues = cluesOf(about, key, context)
   if (cause === 'key-refused') return lookInside({ ...failed, evidence }, first, context)
   if (cause === 'too-many-keys') return findRightKey({ ...failed, evidence }, context)
+  const unusable = await findUnusable(cause, key, context)
+  if (unusable) return diagnose(unusable.cause, clues, [...unusable.evidence, ...evidence], unusable.own)
   return diagnose(cause, clues, evidence, ownRemedies[cause]?.(first, failed, clues, context) ?? {})
 }
 
@@ -58,6 +61,34 @@ async function refine(cause: Cause, { chosen }: Failed, { seen }: Attempt): Prom
   if (!isHere) return 'key-missing'
   // Its public half alone is here: who holds the other half is the agent.
   return cause === 'key-not-offered' ? 'key-missing' : cause
+}
+
+interface Unusable {
+  readonly cause: Cause
+  readonly evidence: readonly string[]
+  readonly own?: { readonly text: string; readonly advice: string; readonly remedy: string }
+}
+
+/** A key's file that looks like one from outside: what only its bytes tell. */
+async function findUnusable(cause: Cause, key: string | undefined, context: Context): Promise<Unusable | undefined> {
+  if (key === undefined) return undefined
+  const { say, name } = context
+  if (cause === 'key-damaged' && !(await isThere(key)) && (await isThere(`${key}.pub`))) {
+    const own = {
+      text: `only the public half of ${say.path(key)} is here`,
+      advice: 'bring the other half from where it was made; or make a new pair',
+      remedy: `${name} gen -f ${say.word(`${key}-new`)}`,
+    }
+    return { cause: 'key-missing', evidence: [], own }
+  }
+  if (cause !== 'agent-missing' && cause !== 'agent-empty') return undefined
+  try {
+    await withFile(key, bytes => detectPrivate(bytes).inspect(bytes))
+    return undefined
+  } catch (error) {
+    if (!isKeytoolError(error)) throw error
+    return { cause: 'key-damaged', evidence: [error.message] }
+  }
 }
 
 /** The file of the key that it is about: the one that was taken, else the only one, else one that could be loaded. */
@@ -79,7 +110,14 @@ type Own = (
 const ownRemedies: Readonly<Partial<Record<Cause, Own>>> = {
   'host-key-unknown': ({ unknownHost }, _failed, { program, again }) =>
     unknownHost === undefined ? undefined : { remedy: `${program} connect --host-key ${unknownHost} ${again}` },
-  'host-key-changed': (_attempt, { stop }, { program }, context) => {
+  'host-key-changed': ({ seen }, { stop }, { program, place }, context) => {
+    if (seen.error instanceof RevokedHostKey) {
+      return {
+        text: `the host key of ${place} is revoked: somebody else may have it`,
+        advice: 'whoever runs the server has to make another; there, once the old one is moved away',
+        remedy: 'ssh-keygen -A',
+      }
+    }
     const policy = policyFor(stop.destination, { dryRun: true }, context)
     const { host, port } = knownAs(policy, stop.destination.host, stop.destination.port)
     const [file] = policy.knownHosts.hasOwnFiles ? policy.knownHosts.files : []

@@ -16,8 +16,14 @@ import { showDestination } from '../../reach.js'
 import type { InstallFlags } from './options.js'
 import { describeProof, describeResult } from './words.js'
 
-/** What can't be seen by whoever logs in there, only by its administrator. */
-const UNSEEN = 'its AuthorizedKeysFile may name another file, or its rules shut this key or user out'
+/** What may be where whoever logs in sees nothing of it, by how the key was not let in: refused, or not even asked for. */
+const unseen: Readonly<Record<string, { readonly reason: string; readonly remedy?: string }>> = {
+  'secret-wrong': { reason: 'its AuthorizedKeysFile may name another file, or its rules shut this key or user out' },
+  'secret-needed': {
+    reason: 'it asks for no key: PubkeyAuthentication or AuthenticationMethods may say so',
+    remedy: "sudo sshd -T | grep -iE 'pubkeyauth|authenticationmethods'",
+  },
+}
 
 /** Puts the key on one host, and proves it by a login of its own. */
 export function installOn(
@@ -48,7 +54,7 @@ export function installOn(
 }
 
 function outcome(member: Member, result: InstallResult, code: number, more = ''): HostOutcome {
-  const detail = [describeResult(result), more].filter(Boolean).join(', ')
+  const detail = [[describeResult(result), more].filter(Boolean).join(', '), result.note].filter(Boolean).join('; ')
   return { ...nameMember(member), state: result.state, code, detail }
 }
 
@@ -70,18 +76,20 @@ async function prove(
   try {
     return describeProof(await verifyKeyAlone(again, signer), result)
   } catch (error) {
-    if (!isKeytoolError(error) || error.code !== 'secret-wrong') throw error
-    const { cause, evidence, remedy } = await explainRefusal(connection, file)
+    const blind = isKeytoolError(error) ? unseen[error.code] : undefined
+    if (!blind) throw error
+    const { cause, evidence, remedy } = await explainRefusal(connection, file, signer.publicKey)
     const isLimited = cause === 'unknown' && options.options !== undefined
     const reasons = [
       describeResult(result),
       ...(isLimited ? [`the options it was given may not allow this login: ${options.options}`] : []),
       ...evidence,
     ]
-    if (reasons.length === 1) reasons.push(UNSEEN)
+    const isUnseen = reasons.length === 1
+    if (isUnseen) reasons.push(blind.reason)
     throw new KeytoolError('failed', `${showDestination(member.destination)} does not let this key in`, {
       reason: reasons.join('; '),
-      hint: `on the server: ${remedy}`,
+      hint: `on the server: ${(isUnseen && blind.remedy) || remedy}`,
       cause: error,
     })
   }

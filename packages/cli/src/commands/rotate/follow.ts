@@ -29,14 +29,21 @@ export async function goBack(journal: HeldJournal, pair: Pair, context: Context)
   const isBack = (host: HostRecord) => host.state === 'rolled-back'
   if (hosts.some(isBack)) await restoreRule(journal, pair, context)
   const store = new SessionStore(context.places.config)
+  const moved: string[] = []
   for (const { name, key } of followed.sessions) {
     const session = await loadIfThere(store, name, context)
     if (session && !(await isOf(session, hosts.filter(isBack), context))) continue
-    if (session?.key === pair.new.file) await store.save({ ...session, key } as Session, { replace: true })
+    if (session?.key === pair.new.file) {
+      await store.save({ ...session, key } as Session, { replace: true })
+      moved.push(name)
+    }
     await journal.change(current => ({
       ...current,
       followed: { ...current.followed, sessions: current.followed.sessions.filter(each => each.name !== name) },
     }))
+  }
+  if (moved.length > 0) {
+    context.say.note(`${count(moved.length, 'session')} with the old key again: ${moved.join(', ')}`)
   }
   if (hosts.every(isBack)) return journal.remove()
   await journal.change(current => ({ ...current, hosts: current.hosts.filter(host => !isBack(host)) }))

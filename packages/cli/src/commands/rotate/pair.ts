@@ -83,9 +83,12 @@ async function onlyJournal(
     })
   }
   const { journals, broken } = await store.list()
-  for (const error of broken) say.error(error)
   const wanted = journals.filter(journal => rollback || journal.finished === undefined)
   const [only, another] = wanted
+  const [first, ...others] = broken
+  // Whether there is one is not known then.
+  for (const error of only && first ? broken : others) say.error(error)
+  if (!only && first) throw first
   if (only && !another) return only
   if (!only) {
     const what = rollback ? 'there is no rotation to be taken back' : 'no rotation was interrupted'

@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto'
 import { type AuthorizedKeyLine, KeytoolError, type PublicKey, showForeign } from '@keytool/keygen'
 import { findLines, formatAuthorizedKey } from '../authorized-keys.js'
 import { meanTheSame } from '../key-options.js'
+import { putBack } from './put-back.js'
+import { digest, endOf, joinRows, splitRows, textOf, withEnd } from './rows.js'
 
 // What a rotation does to authorized_keys, on bytes alone. Lines are latin1 texts here, so that every byte is one character
 // and what nobody understands comes back as it was.
@@ -92,7 +93,8 @@ export function withoutKey(bytes: Buffer, key: PublicKey): Buffer | undefined {
  * The file with the old key's lines where they stood: below the line they stood below, else by their number. `undefined`
  * when all of them are there.
  * @param added lines that the rotation has put there, which their numbers do not count
- * @throws KeytoolError `refused` when the old key is there with other options than before: somebody has decided that since
+ * @throws KeytoolError `refused` when the old key is there with other options than before: somebody has decided that since;
+ * `damaged` for a line that lets somebody else in, whoever wrote it down
  */
 export function withOldLines(
   bytes: Buffer,
@@ -101,14 +103,15 @@ export function withOldLines(
   added: readonly string[],
 ): Buffer | undefined {
   const rows = splitRows(bytes)
+  for (const { text } of lines) refuseForeign(text, old)
   const texts = lines.map(({ text }) => textOf(text))
   for (const { line, options } of findLines(bytes, old)) {
     if (!texts.includes(textOf(rows[line - 1]))) refuseChanged(line, options)
   }
-  const missing = lines.filter(({ text }) => !rows.some(row => textOf(row) === textOf(text)))
+  const there = new Set(rows.map(textOf))
+  const missing = lines.filter(({ text }) => !there.has(textOf(text)))
   if (missing.length === 0) return undefined
-  for (const line of [...missing].sort((a, b) => a.line - b.line)) putBack(rows, line, added)
-  return joinRows(rows)
+  return joinRows(putBack(rows, missing, added))
 }
 
 /**
@@ -135,21 +138,6 @@ export function withoutAdded(
   return joinRows(left)
 }
 
-function putBack(rows: string[], { line, text, above }: OldLine, added: readonly string[]): void {
-  // Where each line is that the numbers count.
-  const counted = rows.flatMap((row, index) => (added.includes(textOf(row)) ? [] : [index]))
-  const near = counted
-    .map((_, position) => position)
-    .filter(position => digest(rows[counted[position - 1] ?? -1]) === above)
-    .concat(digest(rows[counted.at(-1) ?? -1]) === above ? [counted.length] : [])
-    .sort((a, b) => Math.abs(a - line + 1) - Math.abs(b - line + 1))[0]
-  const position = Math.min(near ?? line - 1, counted.length)
-  const place = counted[position] ?? rows.length
-  const ahead = rows[place - 1]
-  if (ahead !== undefined) rows[place - 1] = withEnd(ahead)
-  rows.splice(place, 0, place < rows.length ? withEnd(text) : text)
-}
-
 function describe(rows: readonly string[], old: ReadonlySet<number>, ours: ReadonlySet<number>): OldLine[] {
   const counted = rows.map((row, index) => ({ row, number: index + 1 })).filter(({ number }) => !ours.has(number))
   return counted.flatMap(({ row, number }, index) =>
@@ -167,6 +155,14 @@ function refuseOther(line: AuthorizedKeyLine, old: readonly AuthorizedKeyLine[])
       hint: 'make the two lines alike on the server, or take the new key out there: keytool remove-pubkey',
     },
   )
+}
+
+function refuseForeign(text: string, old: PublicKey): void {
+  if (findLines(Buffer.from(text, 'latin1'), old).length === 1) return
+  throw new KeytoolError('damaged', 'the journal has a line that is not the old key’s', {
+    reason: `${showForeign(text)}; nothing was changed`,
+    hint: 'look at the journal: it was written by somebody else',
+  })
 }
 
 function refuseChanged(line: number, options: string): void {
@@ -195,29 +191,4 @@ function checkOptions(options: string, row: string, line: number): string {
   throw new KeytoolError('damaged', `the old key's options are not UTF-8: line ${line}`, {
     reason: 'they could not be carried over as they are; nothing was changed',
   })
-}
-
-/** Its lines with their ends. */
-function splitRows(bytes: Buffer): string[] {
-  return bytes.toString('latin1').match(/[^\n]*\n|[^\n]+$/g) ?? []
-}
-
-function joinRows(rows: readonly string[]): Buffer {
-  return Buffer.from(rows.join(''), 'latin1')
-}
-
-function endOf(row: string): string {
-  return /\r?\n$/.exec(row)?.[0] ?? ''
-}
-
-function textOf(row = ''): string {
-  return row.slice(0, row.length - endOf(row).length)
-}
-
-function withEnd(row: string): string {
-  return endOf(row) === '' ? `${row}\n` : row
-}
-
-function digest(row: string | undefined): string {
-  return row === undefined ? '' : createHash('sha256').update(textOf(row)).digest('hex').slice(0, 16)
 }

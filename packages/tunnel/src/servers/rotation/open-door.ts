@@ -1,15 +1,16 @@
-import { isKeytoolError, KeytoolError, type PublicKey, type Signer, showForeign } from '@keytool/keygen'
-import { type ConnectOptions, connect } from '../../connection/connect.js'
+import { isKeytoolError, KeytoolError, type Signer, showForeign } from '@keytool/keygen'
+import { connect } from '../../connection/connect.js'
 import type { Connection } from '../../connection/connection.js'
+import { findAdmission } from '../admission.js'
 import type { KeyFile } from '../key-file.js'
 import { openKeyFile } from '../open-key-file.js'
-import { verifyKeyAlone, withoutCertificate } from '../verify.js'
+import { type Again, withoutCertificate } from '../verify.js'
 import type { RotationDoor } from './door.js'
 
 /** A server that let us in, and all it takes to get in once more with another key. */
 export interface RotationServer {
   readonly connection: Connection
-  readonly again: Omit<ConnectOptions, 'signers' | 'askPassword'>
+  readonly again: Again
 }
 
 /** A key that opens no file: a forced command, nologin. It was let in all the same. */
@@ -57,31 +58,4 @@ async function enterAlone(again: RotationServer['again'], signer: Signer): Promi
   if (connection.admission.method === 'publickey') return connection
   await connection.close()
   throw new KeytoolError('failed', `${showForeign(again.host)} lets ${showForeign(again.user)} in without any key`)
-}
-
-/** A server that asks for a signature takes the key (RFC 4252 section 7), whether anybody here can sign or not. */
-async function findAdmission(
-  again: RotationServer['again'],
-  publicKey: PublicKey,
-  signer: Signer | undefined,
-): ReturnType<RotationDoor['admits']> {
-  let isTaken = false
-  let hasSigned = false
-  const asked: Signer = {
-    publicKey,
-    async sign(data, options) {
-      isTaken = true
-      if (!signer) throw new KeytoolError('not-found', 'the private half is not here')
-      const signature = await signer.sign(data, options)
-      hasSigned = true
-      return signature
-    },
-  }
-  try {
-    return await verifyKeyAlone(again, asked)
-  } catch (error) {
-    if (isTaken && !hasSigned) return {}
-    if (isKeytoolError(error) && error.code === 'secret-wrong') return undefined
-    throw error
-  }
 }

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { makeFolder, readIfThere, writeWhole } from '@keytool/agent/platform'
 import { fingerprint, isKeytoolError, KeytoolError, type PublicKey } from '@keytool/keygen'
 import { checkChange, formatJournal, type Journal, MAX_JOURNAL, parseJournal } from './journal.js'
 import { takeLock } from './lock.js'
+import { checkOwn } from './own.js'
 
 /** A journal that nobody else goes on with meanwhile. */
 export interface HeldJournal {
@@ -30,6 +31,11 @@ export class RotationStore {
     this.#folder = join(state, 'rotations')
   }
 
+  /** Whoever may write the folder above may put another one in its place. */
+  async #checkFolders(): Promise<void> {
+    for (const folder of [dirname(this.#folder), this.#folder]) await checkOwn(folder)
+  }
+
   pathOf(old: PublicKey, fresh: PublicKey): string {
     return join(this.#folder, `${shorten(`${fingerprint(old)} ${fingerprint(fresh)}`)}.json`)
   }
@@ -39,6 +45,12 @@ export class RotationStore {
    * @throws KeytoolError `failed`
    */
   async list(): Promise<{ readonly journals: readonly Journal[]; readonly broken: readonly KeytoolError[] }> {
+    try {
+      await this.#checkFolders()
+    } catch (error) {
+      if (!isKeytoolError(error)) throw error
+      return { journals: [], broken: [error] }
+    }
     const names = await readdir(this.#folder).catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === 'ENOENT') return []
       throw new KeytoolError('failed', `${this.#folder} can't be read`, { cause })
@@ -48,7 +60,7 @@ export class RotationStore {
     for (const name of names.filter(each => /^[0-9a-f]{16}\.json$/.test(each)).sort()) {
       try {
         const path = join(this.#folder, name)
-        const bytes = await readIfThere(path, MAX_JOURNAL)
+        const bytes = await readOwn(path)
         if (bytes) journals.push(parseJournal(bytes, path))
       } catch (error) {
         if (!isKeytoolError(error)) throw error
@@ -61,11 +73,12 @@ export class RotationStore {
   /**
    * The journal of this rotation, which is nobody else's until it is released: as it stands, or a new one, which is not
    * written before it is changed. A key is in one rotation at a time.
-   * @throws KeytoolError `refused` while another program rotates one of the keys; `damaged` or `unsupported` for a journal
+   * @throws KeytoolError `refused` while another program rotates one of the keys, and where others may write; `damaged` or `unsupported` for a journal
    * that is not understood, which stays as it is
    */
   async hold(old: PublicKey, fresh: PublicKey, make: () => Journal): Promise<HeldJournal> {
     await makeFolder(this.#folder)
+    await this.#checkFolders()
     const path = this.pathOf(old, fresh)
     const locks: (() => Promise<void>)[] = []
     const release = async () => {
@@ -76,13 +89,18 @@ export class RotationStore {
       for (const name of [old, fresh].map(key => shorten(fingerprint(key))).sort()) {
         locks.push(await takeLock(join(this.#folder, `.${name}.lock`), 'one of the keys is being rotated'))
       }
-      const bytes = await readIfThere(path, MAX_JOURNAL)
+      const bytes = await readOwn(path)
       return hold(path, bytes ? parseJournal(bytes, path) : make(), bytes, release)
     } catch (error) {
       await release()
       throw error
     }
   }
+}
+
+async function readOwn(path: string): Promise<Buffer | undefined> {
+  await checkOwn(path)
+  return readIfThere(path, MAX_JOURNAL)
 }
 
 /** @param there what lies at its place */

@@ -1,6 +1,7 @@
 import { connectAgent } from '@keytool/agent'
-import { isKeytoolError } from '@keytool/keygen'
+import { detectPrivate, isKeytoolError } from '@keytool/keygen'
 import type { Context } from '../../../context.js'
+import { withFile } from '../../../files.js'
 import { isLocked } from '../../../held-keys.js'
 import { openKeychain } from '../../../keychain.js'
 import { defaultKeyFiles } from '../../../signers.js'
@@ -44,7 +45,18 @@ export const checkAgent: Check = async context => {
   if (ours.state === 'runs') return judgeKeys(ours, context)
   const other = await findOther(context, context.places.agentSocket)
   if (other?.keys !== undefined) return { text: `${nameOther(other)} (${count(other.keys, 'key')})` }
+  const open = await findOpenKey(context)
+  if (open !== undefined) return { text: `none answers; ${context.say.path(open)} needs none, having no passphrase` }
   return { text: 'none answers', cause: 'agent-missing', ...(await wish('agent', context)) }
+}
+
+/** A key that ssh finds by itself, and that nobody has to open. */
+async function findOpenKey(context: Context): Promise<string | undefined> {
+  for (const path of await defaultKeyFiles(context)) {
+    const facts = await withFile(path, bytes => detectPrivate(bytes).inspect(bytes)).catch(passOver)
+    if (facts && !facts.encrypted) return path
+  }
+  return undefined
 }
 
 async function judgeKeys({ keys, locked }: { keys: number; locked: boolean }, context: Context): Promise<Found> {
