@@ -1,5 +1,5 @@
 import { KeytoolError } from '@keytool/keygen'
-import { RotationStore } from '@keytool/tunnel'
+import { type Journal, RotationStore } from '@keytool/tunnel'
 import { openAgentIfThere } from '../agent-link.js'
 import type { Context, Run } from '../context.js'
 import { fleetFlags } from '../fleet/choose.js'
@@ -47,6 +47,7 @@ export const run: Run = async (args, context) => {
   const { words, options } = parsed
   checkTogether(options)
   const store = new RotationStore(context.places.state)
+  if (options.resume && words.length === 0 && (await isNothingLeft(store, context))) return 0
   const agent = await openAgentIfThere(context)
   try {
     const pair = await choosePair(words, options, store, agent, context)
@@ -85,11 +86,27 @@ async function rotate(
       rotateOn(member, { pair, journal, options }, own),
     )
     if (options.rollback) await goBack(journal, pair, context)
+    else if (isUntouched(journal.current)) await journal.remove()
     else await follow(journal, pair, context)
     return [...outcomes, ...lost]
   } finally {
     await journal.release()
   }
+}
+
+/** One that came to nothing, anywhere, is nothing to go on with or to take back. */
+function isUntouched({ hosts, followed }: Journal): boolean {
+  return followed.sessions.length === 0 && followed.rule === undefined && hosts.every(({ state }) => state === 'start')
+}
+
+/** Says so where every rotation there is has come to its end. */
+async function isNothingLeft(store: RotationStore, { say }: Context): Promise<boolean> {
+  const { journals, broken } = await store.list()
+  if (journals.length === 0 || broken.length > 0) return false
+  if (journals.some(({ finished }) => finished === undefined)) return false
+  say.note('nothing is left to be done: no rotation was interrupted')
+  say.facts([])
+  return true
 }
 
 /** @throws KeytoolError `usage` */
