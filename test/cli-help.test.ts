@@ -71,7 +71,7 @@ describe('alone, it says where you stand and what comes next', () => {
   test('with nothing yet', async () => {
     const text = await succeed(home, [])
     expect(text).toMatch(/keys .*none[\s\S]*agent .*none[\s\S]*sessions .*none/)
-    expect(text).toMatch(/\nNext: keytool gen\b/)
+    expect(text).toMatch(/\nNext: keytool setup {4}all commands: /)
   })
 
   test('with a key and no agent', async () => {

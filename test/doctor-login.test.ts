@@ -1,4 +1,4 @@
-import { chmod, chown, copyFile, readFile } from 'node:fs/promises'
+import { chmod, chown, copyFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { jest } from '@jest/globals'
 import { startOurAgent, takeSnapshot } from './agent-fixture.js'
@@ -171,6 +171,21 @@ describe('what there is to log in with', () => {
     await home.dispose()
   })
 
+  test('key-damaged: an empty file under the name that ssh looks for; key-missing: only the other half of it', async () => {
+    const { 'id_ed25519.pub': half } = pair('right') as Record<string, { from: string }>
+    const files = { 'id_ed25519.pub': half ?? '' }
+    expect(await look({ ...files, id_ed25519: '' })).toMatchObject({
+      cause: 'key-damaged',
+      status: 6,
+      remedy: 'keytool inspect ~/.ssh/id_ed25519',
+    })
+    expect(await look({ ...files, config: 'IdentityFile ~/.ssh/id_ed25519.pub\n' })).toMatchObject({
+      cause: 'key-missing',
+      status: 3,
+      remedy: 'keytool gen -f ~/.ssh/id_ed25519-new',
+    })
+  })
+
   test('key-sealed: the server takes it, and nobody gives its passphrase', async () => {
     await putInOrder(user, lines.sealed)
     const facts = await look(pair('sealed'))
@@ -310,6 +325,17 @@ describe('what the server does with it', () => {
   test('authorized-keys-unreadable: UTF-16', async () => {
     await putInOrder(user, Buffer.from(`\ufeff${lines.right}`, 'utf16le'))
     expect(await look(pair('right'), inside)).toMatchObject({ cause: 'authorized-keys-unreadable', status: 6 })
+  })
+
+  test('authorized-keys-unreadable: a folder in its place', async () => {
+    await putInOrder(user, '')
+    await rm(user.authorizedKeysFile)
+    await mkdir(user.authorizedKeysFile)
+    expect(await look(pair('right'), inside)).toMatchObject({
+      cause: 'authorized-keys-unreadable',
+      status: 6,
+      remedy: 'ls -ld ~ ~/.ssh ~/.ssh/authorized_keys',
+    })
   })
 
   test.each([

@@ -36,13 +36,15 @@ afterAll(async () => {
 })
 
 function open(...args: string[]): Promise<Terminal> {
-  const command = [process.execPath, keytoolPath, 'setup', '-p', String(hosting.sshd.port), ...args]
+  // Who names no server is asked for its port, too.
+  const port = args.length === 0 ? [] : ['-p', String(hosting.sshd.port)]
+  const command = [process.execPath, keytoolPath, 'setup', ...port, ...args]
   return openTerminal(command, { env: { ...desk.env, SHELL: '/bin/sh' }, cwd: desk.home.path, cols: 150, rows: 50 })
 }
 
 /** What is asked, in its order, and what is typed. */
 const dialogue = (address: string): readonly (readonly [RegExp, string])[] => [
-  [/\? Server/, `${address}\r`],
+  [/\? Server .*HOST:PORT/, `${address}:${hosting.sshd.port}\r`],
   [/\? User at/, `\x15${hosting.user.name}\r`],
   [/Is that right\? \(yes/, 'yes\r'],
   [/\? password for /, `${hosting.user.password}\r`],

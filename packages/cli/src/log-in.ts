@@ -1,3 +1,4 @@
+import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import type { Connection } from '@keytool/tunnel'
 import type { Context } from './context.js'
 import { logInAt } from './log-in-at.js'
@@ -35,13 +36,28 @@ export async function openWay(
   let way = startWay(hops[0] ?? { ...destination, hops }, dialTime, context)
   try {
     for (const hop of hops) {
-      way = continueThrough(await step(hop, way, { verbose }, signal, context), hop, dialTime)
+      const connection = await step(hop, way, { verbose }, signal, context).catch(error => {
+        throw asOfHop(error, hop, context)
+      })
+      way = continueThrough(connection, hop, dialTime)
     }
     return way
   } catch (error) {
     await way.close()
     throw error
   }
+}
+
+/** `--host-key` on the command line is about the last host: one on the way is met by itself first. */
+function asOfHop(error: unknown, { port, user, typed }: Destination, { name, say }: Context): unknown {
+  if (!isKeytoolError(error) || error.code !== 'host-key-unknown' || !error.hint?.includes('--host-key')) return error
+  const { code, message, reason } = error
+  const at = `${port === 22 ? '' : `-p ${port} `}${say.word(`${user}@${typed}`)}`
+  return new KeytoolError(code, message, {
+    ...(reason !== undefined && { reason }),
+    hint: `it is on the way, and has to be known first: ${name} connect ${at}`,
+    cause: error,
+  })
 }
 
 async function step(

@@ -70,6 +70,11 @@ export async function resolveDestination(word: string, options: ReachOptions, co
   return resolveTarget(target, session, options, context, 0)
 }
 
+/** The same for a host of this name, whatever session is called so. */
+export async function resolveHost(host: string, options: ReachOptions, context: Context): Promise<Destination> {
+  return resolveTarget({ host }, undefined, options, context, 0)
+}
+
 async function resolveTarget(
   target: Target,
   session: Session | undefined,

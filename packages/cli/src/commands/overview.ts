@@ -25,7 +25,7 @@ export const run: Run = async (_args, context) => {
   ]
   for (const row of columns(rows)) say.line(row)
   const idle = sessions.find(session => !running.some(({ tunnel }) => tunnel.name === session.name))
-  const steps = { session: idle?.name, tunnels: running.length }
+  const steps = { session: idle?.name, sessions: sessions.length, tunnels: running.length }
   say.line(`Next: ${next(name, keyFiles.length, held, steps)}    all commands: ${name} --help`)
   return 0
 }
@@ -46,13 +46,16 @@ function describe({ keys, locked }: Held): string {
 interface Steps {
   /** A saved one that no tunnel runs for. */
   readonly session: string | undefined
+  /** How many are saved. */
+  readonly sessions: number
   /** How many run. */
   readonly tunnels: number
 }
 
-function next(name: string, files: number, held: Held | undefined, { session, tunnels }: Steps): string {
+function next(name: string, files: number, held: Held | undefined, { session, sessions, tunnels }: Steps): string {
   if (held?.locked) return `${name} unlock`
-  if (files === 0 && !held?.keys) return `${name} gen`
+  // Who has nothing yet has a server in mind, most likely: setup makes the key on the way there.
+  if (files === 0 && !held?.keys) return `${name} ${sessions === 0 ? 'setup' : 'gen'}`
   if (held === undefined) return `eval "$(${name} agent)"`
   if (held.keys === 0) return `${name} add`
   if (session !== undefined) return `${name} tunnel ${session}`

@@ -1,6 +1,6 @@
 import type { Run } from '../context.js'
 import { parse } from '../options.js'
-import { carryOut, showPlan } from '../setup/carry-out.js'
+import { carryOutAlone, showPlan } from '../setup/carry-out.js'
 import { checkFlags, type SetupFlags, usage } from '../setup/options.js'
 import { prepare } from '../setup/prepare.js'
 import { takeBack } from '../setup/take-back.js'
@@ -16,7 +16,7 @@ export const run: Run = async (args, context) => {
   const job = await prepare(words[0], flags, context)
   try {
     if (flags.dryRun) tellPlan(job, await showPlan(job))
-    else await tellResult(job, await carryOut(job), context)
+    else await tellResult(job, await carryOutAlone(job), context)
     return 0
   } finally {
     job.key.passphrase?.fill(0)

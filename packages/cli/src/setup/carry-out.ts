@@ -1,5 +1,7 @@
 import { isAbsolute } from 'node:path'
 import { isKeytoolError, showForeign } from '@keytool/keygen'
+import { whileAlone } from './alone.js'
+import { removeEmpty } from './folders.js'
 import type { Job, Step } from './job.js'
 import { sweepBeside } from './leftovers.js'
 import { publicText } from './public-text.js'
@@ -30,8 +32,22 @@ export async function showPlan(job: Job): Promise<Outcome[]> {
   return outcomes
 }
 
+/** The same for real, with no other setup at work meanwhile. @throws KeytoolError `refused` where one is, or was */
+export async function carryOutAlone(job: Job): Promise<Outcome[]> {
+  const { context, record } = job
+  try {
+    return await whileAlone(context, async () => {
+      await record.checkUnchanged()
+      return carryOut(job)
+    })
+  } finally {
+    // The lock's own, where nothing else was to be done.
+    if (!record.isWritten) await removeEmpty(record.value.folders, context)
+  }
+}
+
 /** Goes the whole way, a line for each step. What is there already is left as it is. */
-export async function carryOut(job: Job): Promise<Outcome[]> {
+async function carryOut(job: Job): Promise<Outcome[]> {
   const { say } = job.context
   const outcomes: Outcome[] = []
   for (const step of steps) {

@@ -1,10 +1,37 @@
-import { lstat, rm, rmdir } from 'node:fs/promises'
-import { dirname, join, sep } from 'node:path'
+import { lstat, readdir, rm, rmdir } from 'node:fs/promises'
+import { basename, dirname, join, sep } from 'node:path'
 import { ledgerFolder, readLedger } from '@keytool/agent'
 import type { Context } from '../context.js'
 
 /** Folders that setup, the agent or a tunnel may make, which are not there yet: the outer ones first. */
-export async function missingFolders({ places }: Context): Promise<string[]> {
+export async function missingFolders(context: Context): Promise<string[]> {
+  const leftOver = await leftOverFolders(context)
+  const missing: string[] = []
+  for (const folder of foldersOf(context)) {
+    if (leftOver.includes(folder) || !(await isThere(folder))) missing.push(folder)
+  }
+  return missing
+}
+
+/** What a setup has made for its lock that was ended before its record was there: nothing else is in these. */
+async function leftOverFolders({ places: { home, state } }: Context): Promise<string[]> {
+  const found: string[] = []
+  let within: string | undefined
+  for (let folder = join(state, 'setup'); folder !== home && folder !== dirname(folder); folder = dirname(folder)) {
+    const names = await readdir(folder).catch(() => undefined)
+    const isOurs = (name: string) => name === within || (within === undefined && LOCK.test(name))
+    if (names && (names.length === 0 ? folder.startsWith(state) : names.every(isOurs))) found.push(folder)
+    else if (names) break
+    within = basename(folder)
+  }
+  return found
+}
+
+/** The lock, and what is left of one that was being taken. */
+const LOCK = /^\.{1,2}lock(\.|$)/
+
+/** All that it may be about, down from the home, or from the root where that is not above; the outer ones first. */
+function foldersOf({ places }: Context): string[] {
   const { home, ssh, config, state, runtime } = places
   const wanted = [
     ssh,
@@ -14,13 +41,11 @@ export async function missingFolders({ places }: Context): Promise<string[]> {
     dirname(ledgerFolder(places)),
     join(runtime, 'tunnels'),
   ]
-  const missing = new Set<string>()
+  const folders = new Set<string>()
   for (const folder of wanted) {
-    for (let each = folder; each !== home && each !== dirname(each) && !(await isThere(each)); each = dirname(each)) {
-      missing.add(each)
-    }
+    for (let each = folder; each !== home && each !== dirname(each); each = dirname(each)) folders.add(each)
   }
-  return [...missing].sort((one, other) => one.split(sep).length - other.split(sep).length)
+  return [...folders].sort((one, other) => one.split(sep).length - other.split(sep).length)
 }
 
 /** What the agent keeps of what it does, and is not there yet. */
@@ -62,9 +87,10 @@ function isAboutAlone(fingerprint: string | undefined, { places }: Context): boo
   }
 }
 
-/** Removes folders that are empty, the inner ones first; others stay. */
-export async function removeEmpty(folders: readonly string[]): Promise<void> {
-  for (const folder of [...folders].reverse()) await rmdir(folder).catch(() => undefined)
+/** Removes those of the folders that are setup's to make and empty, the inner ones first; others stay. */
+export async function removeEmpty(folders: readonly string[], context: Context): Promise<void> {
+  const known = foldersOf(context).filter(folder => folders.includes(folder))
+  for (const folder of known.reverse()) await rmdir(folder).catch(() => undefined)
 }
 
 export async function isThere(path: string): Promise<boolean> {

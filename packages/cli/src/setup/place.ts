@@ -20,7 +20,8 @@ export async function findPlace(word: string | undefined, flags: SetupFlags, con
   const given = word ?? (await askServer(context))
   const found = await resolveDestination(given, flags, context)
   const destination = await withUser(given, found, flags, context)
-  const name = checkSessionName(flags.name ?? destination.session?.name ?? nameFor(destination))
+  const isPortSaid = flags.port !== undefined || found.session !== undefined || parseTarget(given).port !== undefined
+  const name = checkSessionName(flags.name ?? found.session?.name ?? nameFor(destination, isPortSaid))
   const record = await readRecord(name, context)
   if (record) checkSame(record, destination, context)
   const session = destination.session ?? (await sessionOf(name, destination, context))
@@ -34,7 +35,9 @@ async function askServer(context: Context): Promise<string> {
     })
   }
   for (;;) {
-    const answer = (await askText('Server (a name or address)', context)).trim()
+    const answer = withPort(
+      (await askText('Server (a name or address; HOST:PORT if it is not port 22)', context)).trim(),
+    )
     try {
       if (answer !== '') parseTarget(answer)
       if (answer !== '') return answer
@@ -43,6 +46,11 @@ async function askServer(context: Context): Promise<string> {
       context.say.prompt([error.message, error.reason].filter(Boolean).join(': '))
     }
   }
+}
+
+/** A port in the way that all but ssh write it: there is no flag for it in an answer. */
+function withPort(answer: string): string {
+  return /^([^@\s]+@)?([^@:\s/]+|\[[0-9A-Fa-f:.]+\]):\d+$/.test(answer) ? `ssh://${answer}` : answer
 }
 
 /** Who logs in there is mostly somebody else than who is here. */
@@ -68,10 +76,10 @@ function ownName(): string | undefined {
   }
 }
 
-/** A session's name that says where it leads. */
-function nameFor({ typed, port }: Destination): string {
+/** A session's name that says where it leads. A port that ssh_config has goes without saying. */
+function nameFor({ typed, port }: Destination, isPortSaid: boolean): string {
   const plain = typed.replace(/[^A-Za-z0-9._-]/g, '-').replace(/^[-.]+/, '')
-  return `${plain.slice(0, 58) || 'server'}${port === 22 ? '' : `-${port}`}`
+  return `${plain.slice(0, 58) || 'server'}${isPortSaid && port !== 22 ? `-${port}` : ''}`
 }
 
 /** A session of this name that leads elsewhere is not to be touched. @throws KeytoolError `exists` */

@@ -8,6 +8,7 @@ import { isThere, openKey, publicHalf, withFile } from '../files.js'
 import { refuseLocked } from '../held-keys.js'
 import { explain, openKeychain, withReason } from '../keychain.js'
 import { readRules } from '../login-keys.js'
+import type { Destination } from '../reach.js'
 import { findRemembering } from '../remembered.js'
 import { defaultKeyFiles } from '../signers.js'
 import { kindOf, lookAtLogin } from './at-login.js'
@@ -51,7 +52,7 @@ export async function prepare(word: string | undefined, wanted: SetupFlags, call
     ? undefined
     : await enter(destination, { hostKey, passwordFile, key: opened, otherAgent }, asking).catch(error => {
         if (flags.dryRun && isKeytoolError(error)) return undefined
-        throw error
+        throw adviseOn(error, place, flags, context)
       })
   try {
     const wish = await completeWish(named, flags, place, entry?.connection, asking)
@@ -64,6 +65,20 @@ export async function prepare(word: string | undefined, wanted: SetupFlags, call
     await entry?.close()
     throw error
   }
+}
+
+/** A server that does not answer: whoever is new mostly has the wrong port. */
+function adviseOn(error: unknown, { destination }: Place, flags: SetupFlags, { name, say }: Context): unknown {
+  if (!isKeytoolError(error) || error.code !== 'unreachable' || error.hint !== undefined) return error
+  const { message, reason } = error
+  const { typed, settings, session } = destination
+  const isPortOpen = flags.port === undefined && settings.port === undefined && session === undefined
+  const port = isPortOpen ? `is it another port than ${destination.port}? -p PORT; ` : ''
+  return new KeytoolError('unreachable', message, {
+    ...(reason !== undefined && { reason }),
+    hint: `${port}what is wrong: ${name} doctor ${isPortOpen ? '' : `-p ${destination.port} `}${say.word(typed)}`,
+    cause: error,
+  })
 }
 
 /** A locked one shows no keys and takes none: nobody is to answer questions in vain. */
@@ -109,14 +124,25 @@ async function newRecord({ destination, name }: Place, flags: SetupFlags, contex
 
 /** The key that was named, that the session has, or that ssh would take; else the place where one is made. */
 async function findKey({ destination }: Place, flags: SetupFlags, context: Context): Promise<SetupKey> {
-  const named = flags.identity === undefined ? destination.session?.key : resolve(flags.identity)
-  const path = named ?? (await defaultKeyFiles(context))[0] ?? join(context.places.ssh, 'id_ed25519')
+  const { session, settings } = destination
+  const named = flags.identity === undefined ? session?.key : resolve(flags.identity)
+  const path =
+    named ??
+    (await keyOfSettings(settings)) ??
+    (await defaultKeyFiles(context))[0] ??
+    join(context.places.ssh, 'id_ed25519')
   if (!(await isThere(path))) {
     await checkFree(path)
     return { path, isEncrypted: true }
   }
   const { encrypted } = await withFile(path, bytes => detectPrivate(bytes).inspect(bytes))
   return { path, publicKey: (await publicHalf(path)).plain, isEncrypted: encrypted }
+}
+
+/** What ssh_config names for the host: another key would be refused there by IdentitiesOnly, and not be offered by ssh. */
+async function keyOfSettings({ identityFiles = [] }: Destination['settings']): Promise<string | undefined> {
+  for (const path of identityFiles) if (await isThere(path)) return path
+  return identityFiles[0]
 }
 
 /**
@@ -131,6 +157,13 @@ async function keychainFor(key: SetupKey, flags: SetupFlags, context: Context): 
     return keychain
   } catch (error) {
     if (!isKeytoolError(error)) throw error
+    if (error.code === 'refused') {
+      throw new KeytoolError('refused', error.message, {
+        reason: 'nothing was done',
+        hint: 'unlock it, as logging in to the desktop does; or leave it out: --no-keychain',
+        cause: error,
+      })
+    }
     if (error.code !== 'unreachable') throw withReason(error, 'nothing was done; without it: --no-keychain')
     context.say.note(`no keychain: the agent will ask for the passphrase once after each login (${explain(error)})`)
     return undefined

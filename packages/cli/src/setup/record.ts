@@ -1,8 +1,8 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readIfThere, writeWhole } from '@keytool/agent/platform'
-import { isKeytoolError, KeytoolError } from '@keytool/keygen'
-import { checkHost, checkPort, checkSessionName, checkUser } from '@keytool/tunnel'
+import { isKeytoolError, KeytoolError, showForeign } from '@keytool/keygen'
+import { checkHost, checkOwn, checkPort, checkSessionName, checkUser } from '@keytool/tunnel'
 import type { Context } from '../context.js'
 import { sweepBeside } from './leftovers.js'
 
@@ -45,10 +45,14 @@ const MAX_SIZE = 8 << 20
 export class RecordFile {
   readonly path: string
   #record: SetupRecord
+  /** What was last seen there. */
+  #bytes: Buffer | undefined
 
-  constructor(path: string, record: SetupRecord) {
+  /** @param bytes of the file that the record was read from; absent for one that is not written yet */
+  constructor(path: string, record: SetupRecord, bytes?: Buffer) {
     this.path = path
     this.#record = record
+    this.#bytes = bytes
   }
 
   get value(): SetupRecord {
@@ -67,7 +71,24 @@ export class RecordFile {
 
   async change(members: Partial<SetupRecord>): Promise<void> {
     this.#record = { ...this.#record, ...members }
-    await writeWhole(this.path, Buffer.from(`${JSON.stringify(this.#record, null, 2)}\n`), { replace: true })
+    const bytes = Buffer.from(`${JSON.stringify(this.#record, null, 2)}\n`)
+    await writeWhole(this.path, bytes, { replace: true })
+    this.#bytes = bytes
+  }
+
+  /** That it is still what it was when it was read: questions take their time. @throws KeytoolError `refused` */
+  async checkUnchanged(): Promise<void> {
+    const bytes = await readIfThere(this.path, MAX_SIZE)
+    if (bytes === undefined ? this.#bytes === undefined : this.#bytes?.equals(bytes)) return
+    throw new KeytoolError('refused', `another setup of ${this.#record.name} was at work meanwhile`, {
+      reason: 'this one has changed nothing',
+      hint: 'do it again: it starts from what is there now',
+    })
+  }
+
+  /** Whether there is anything to be taken back. */
+  get isWritten(): boolean {
+    return this.#bytes !== undefined
   }
 
   async remove(): Promise<void> {
@@ -76,24 +97,31 @@ export class RecordFile {
   }
 }
 
-function folderOf({ places }: Context): string {
+export function recordFolder({ places }: Context): string {
   return join(places.state, 'setup')
 }
 
 export function recordPath(name: string, context: Context): string {
-  return join(folderOf(context), `${checkSessionName(name)}.json`)
+  return join(recordFolder(context), `${checkSessionName(name)}.json`)
 }
 
-/** @throws KeytoolError `damaged`; `unsupported` for one of a newer program */
+/**
+ * @throws KeytoolError `damaged`; `unsupported` for one of a newer program; `refused` for one that somebody else may have
+ * written: it says what is to be removed
+ */
 export async function readRecord(name: string, context: Context): Promise<RecordFile | undefined> {
   const path = recordPath(name, context)
+  for (const each of [recordFolder(context), path]) await checkOwn(each)
   const bytes = await readIfThere(path, MAX_SIZE)
-  return bytes && new RecordFile(path, parse(bytes, path))
+  if (!bytes) return undefined
+  const record = parse(bytes, path)
+  if (record.name !== name) throw damaged(path, `it is about ${showForeign(record.name)}`)
+  return new RecordFile(path, record, bytes)
 }
 
 /** All that can be read. */
 export async function listRecords(context: Context): Promise<RecordFile[]> {
-  const names = await readdir(folderOf(context)).catch(() => [])
+  const names = await readdir(recordFolder(context)).catch(() => [])
   const found: RecordFile[] = []
   for (const file of names.sort()) {
     const name = /^([A-Za-z0-9_][A-Za-z0-9._-]{0,63})\.json$/.exec(file)?.[1]

@@ -1,7 +1,9 @@
 import { KeytoolError } from '@keytool/keygen'
+import { SessionStore } from '@keytool/tunnel'
 import { askYes, hasTerminal } from '../ask.js'
 import type { Context } from '../context.js'
-import { resolveDestination } from '../reach.js'
+import { type Destination, resolveDestination, resolveHost } from '../reach.js'
+import { whileAlone } from './alone.js'
 import { line, type Outcome, sweep } from './carry-out.js'
 import { removeEmpty, removeTraces } from './folders.js'
 import type { Step, Undoing } from './job.js'
@@ -13,29 +15,43 @@ import { listRecords, type RecordFile, textIn } from './record.js'
 import { steps } from './steps.js'
 
 /** `setup --undo`: all that setup did for one server, and nothing else, backwards. */
-export async function takeBack(word: string | undefined, flags: SetupFlags, caller: Context): Promise<number> {
+export async function takeBack(word: string | undefined, wanted: SetupFlags, caller: Context): Promise<number> {
   const { say } = caller
-  const record = await findRecord(word, flags, caller)
+  const record = await findRecord(word, wanted, caller)
   if (!record) {
     say.done(`setup did nothing${word === undefined ? '' : ' there'} that could be taken back; nothing was changed`)
     say.facts({ undone: [] })
     return 0
   }
   const context = askingOurs(caller)
-  const { host, port, user, jump } = record.value
-  const reach = { port: String(port), login: user, ...(jump !== undefined && { jump }) }
-  const undoing: Undoing = {
-    ...{ context, record },
-    otherAgent: otherThanOurs(caller),
-    flags: await decideAboutKey(record, flags, context),
+  const otherAgent = otherThanOurs(caller)
+  const flags = await decideAboutKey(record, wanted, context)
+  const { name, folders } = record.value
+  const look = async (): Promise<Undoing> => ({
+    ...{ context, otherAgent, flags, record },
     others: (await listRecords(context)).filter(each => each.path !== record.path),
-    destination: await resolveDestination(host.includes(':') ? `[${host}]` : host, reach, context),
+    destination: await whereItLed(record, context),
+  })
+  if (flags.dryRun) {
+    say.facts({ name, would: foretell(await look()) })
+    return 0
   }
-  const backwards = steps.filter(({ name }) => record.madeBy(name)).reverse()
-  const outcomes = flags.dryRun ? foretell(backwards, undoing) : await undoAll(backwards, undoing)
-  if (flags.dryRun) say.line('nothing was changed')
-  say.facts({ name: record.value.name, [flags.dryRun ? 'would' : 'undone']: outcomes })
+  const undone = await whileAlone(context, async () => {
+    await record.checkUnchanged()
+    return undoAll(await look())
+  })
+  await removeEmpty(folders, context)
+  say.facts({ name, undone })
   return 0
+}
+
+/** By the session that setup saved, as long as it leads there: it may know the hosts on the way. */
+async function whereItLed({ value }: RecordFile, context: Context): Promise<Destination> {
+  const { name, host, port, user, jump } = value
+  const reach = { port: String(port), login: user, ...(jump !== undefined && { jump }) }
+  const { sessions } = await new SessionStore(context.places.config).list()
+  const isThere = sessions.some(each => each.name === name && each.host === host && each.port === port)
+  return isThere ? resolveDestination(name, reach, context) : resolveHost(host, reach, context)
 }
 
 /** A key that was made is asked about: nothing brings it back. @throws KeytoolError `refused` where nobody can be asked */
@@ -53,22 +69,28 @@ async function decideAboutKey(record: RecordFile, flags: SetupFlags, context: Co
   })
 }
 
-function foretell(backwards: readonly Step[], undoing: Undoing): Outcome[] {
+function foretell(undoing: Undoing): Outcome[] {
   const { say } = undoing.context
-  return backwards.map(step => {
+  const outcomes = backwards(undoing).map(step => {
     const heir = heirOf(step, undoing)
     const detail = heir ? leftTo(heir) : step.foretell(undoing)
     say.line(line(step, detail))
     return { step: step.name, state: 'to-do' as const, detail }
   })
+  say.line('nothing was changed')
+  return outcomes
 }
 
-async function undoAll(backwards: readonly Step[], undoing: Undoing): Promise<Outcome[]> {
+function backwards({ record }: Undoing): Step[] {
+  return steps.filter(({ name }) => record.madeBy(name)).reverse()
+}
+
+async function undoAll(undoing: Undoing): Promise<Outcome[]> {
   const { context, record, flags } = undoing
   const { say } = context
   const outcomes: Outcome[] = []
   const print = record.madeBy('key')?.facts['fingerprint'] ?? record.madeBy('held')?.facts['fingerprint']
-  for (const step of backwards) {
+  for (const step of backwards(undoing)) {
     const heir = heirOf(step, undoing)
     const made = record.madeBy(step.name)
     try {
@@ -93,7 +115,6 @@ async function undoAll(backwards: readonly Step[], undoing: Undoing): Promise<Ou
     for (const path of kept) say.note(`${say.path(path)} stays: it tells of other keys, too`)
   }
   await record.remove()
-  await removeEmpty(folders)
   return outcomes
 }
 

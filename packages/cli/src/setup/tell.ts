@@ -1,9 +1,10 @@
 import { findLoginService, shellLines } from '@keytool/agent'
-import { loginLog } from '@keytool/tunnel'
+import { askTunnel, type ForwardSpec, formatTarget, loginLog, type RunningTunnel } from '@keytool/tunnel'
 import { styleOf } from '../commands/agent/options.js'
 import { findOther, nameOther } from '../commands/agent/other.js'
 import { foreseeTroubles } from '../commands/tunnel/foresee.js'
 import { mailFacts, tellMail } from '../commands/tunnel/mail.js'
+import { keyOfSession } from '../commands/tunnel/plan.js'
 import type { Context } from '../context.js'
 import { describeForward } from '../forwards.js'
 import { worldOf } from '../login-service.js'
@@ -16,7 +17,9 @@ export async function tellResult(job: Job, outcomes: readonly Outcome[], caller:
   const { context, destination, forwards, mail, name } = job
   const { say, places } = context
   const carried = forwards.map(spec => ({ spec, ...('port' in spec.listen && { port: spec.listen.port }) }))
-  for (const spec of forwards) say.line(`  ${describeForward(spec)}`)
+  const running = forwards.length > 0 ? await askTunnel(places, keyOfSession(name)).catch(() => undefined) : undefined
+  const described = forwards.map(spec => describeForward(spec, placeIn(running, spec)))
+  for (const text of described) say.line(`  ${text}`)
   if (mail.length > 0) tellMail(mail, carried, destination, say)
   if (forwards.length > 0) say.line(`protected as far as ${destination.host}; what lies behind it is not`)
   const { facts } = worldOf(context)
@@ -32,17 +35,25 @@ export async function tellResult(job: Job, outcomes: readonly Outcome[], caller:
     say.line(`to have this shell ask the agent: ${shellLines(styleOf({}, caller), places.agentSocket).trimEnd()}`)
   }
   await tellProfile(job)
-  if (isChanged)
+  const isDead = running?.forwards.some(({ state }) => state === 'dead') === true
+  if (isDead) say.line(`Next: ${context.name} doctor ${name}`)
+  else if (isChanged)
     say.line(`Next: ${forwards.length > 0 ? `${context.name} tunnel status` : `${context.name} connect ${name}`}`)
   say.facts({
     ...{ name, host: destination.host, port: destination.port, user: destination.user },
     changed: isChanged,
     steps: outcomes,
-    forwards: forwards.map(spec => describeForward(spec)),
+    forwards: described,
     ...(mail.length > 0 && { mail: mailFacts(mail, carried, destination) }),
     ...(forwards.length > 0 && { protectedTo: destination.host, log: loginLog(facts, name) }),
     notes,
   })
+}
+
+/** Where a forward listens whose port was left open. */
+function placeIn(running: RunningTunnel | undefined, spec: ForwardSpec): string | undefined {
+  if (spec.kind === 'remote' || 'path' in spec.listen || spec.listen.port !== 0) return undefined
+  return running?.forwards.find(({ kind, to }) => kind === spec.kind && to === formatTarget(spec))?.listen
 }
 
 /** What says that there is a desktop here. */
@@ -79,5 +90,7 @@ export function tellPlan(job: Job, outcomes: readonly Outcome[]): void {
 /** An agent that this shell asked so far goes on as it did. */
 async function tellOther(caller: Context): Promise<void> {
   const other = await findOther(caller, caller.places.agentSocket)
-  if (other) caller.say.note(`this shell asks ${nameOther(other)}, which was left as it is`)
+  if (!other) return
+  const what = other.keys === undefined ? 'no agent that answers' : `${nameOther(other)}, which was left as it is`
+  caller.say.note(`this shell asks ${what}`)
 }

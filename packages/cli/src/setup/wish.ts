@@ -14,6 +14,7 @@ import { type FoundMail, findMail, forwardsTo } from '../commands/tunnel/mail.js
 import { keyOfSession } from '../commands/tunnel/plan.js'
 import type { Context } from '../context.js'
 import { checkDistinct } from '../forwards.js'
+import { showProgress } from '../progress.js'
 import type { SetupFlags } from './options.js'
 import type { Place } from './place.js'
 
@@ -57,13 +58,13 @@ export async function completeWish(
   const { host } = destination
   const isWanted = flags.mail === true || record?.value.mail === true
   if (connection && isWanted) {
-    const mail = await findMail(connection, host)
+    const mail = await lookForMail(connection, host, context)
     return { mail, forwards: await withMail(named, mail, name, context) }
   }
   if (!connection || named.length > 0 || record) return { mail: [], forwards: named }
   const mayAsk = hasTerminal(context)
   if (!mayAsk && !flags.yes) return { mail: [], forwards: named }
-  const mail = await findMail(connection, host).catch(passOverNone)
+  const mail = await lookForMail(connection, host, context).catch(passOverNone)
   if (mail.length > 0) {
     const list = mail.map(({ service }) => `${service.title} (port ${service.port})`).join(' and ')
     const isTaken = flags.yes || (await askYes(`${host} has mail: ${list}. Forward it to this machine?`, context, true))
@@ -72,8 +73,14 @@ export async function completeWish(
   return { mail: [], forwards: mayAsk && !flags.yes ? await askForwards(context) : [] }
 }
 
+/** Behind a firewall that answers nothing it takes its time. */
+async function lookForMail(connection: Connection, host: string, context: Context): Promise<FoundMail[]> {
+  const progress = showProgress(`looking for mail at ${host}`, context)
+  return findMail(connection, host).finally(() => progress.end())
+}
+
 function passOverNone(error: unknown): FoundMail[] {
-  if (isKeytoolError(error) && error.code === 'unreachable') return []
+  if (isKeytoolError(error) && ['unreachable', 'refused'].includes(error.code)) return []
   throw error
 }
 

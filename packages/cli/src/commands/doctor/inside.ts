@@ -121,8 +121,7 @@ async function look(
     if (error.code === 'failed' || error.code === 'damaged') {
       // What stands in our way there stands in sshd's, too.
       const own = { text: error.message, advice: 'look at it there', remedy: 'ls -ld ~ ~/.ssh ~/.ssh/authorized_keys' }
-      const reason = error.reason === undefined ? [] : [error.reason]
-      return diagnose('authorized-keys-unreadable', clues, [...reason, ...evidence, ...remarks().map(tellRemark)], own)
+      return diagnose('authorized-keys-unreadable', clues, [...evidence, ...remarks().map(tellRemark)], own)
     }
     const why = `it can't be seen from inside why: ${error.message}`
     return diagnose('key-refused', clues, [...evidence, ...remarks().map(tellRemark), why])

@@ -1,4 +1,4 @@
-import { KeytoolError } from '@keytool/keygen'
+import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import { type Connection, type Forward, type ForwardSpec, type ProbeKind, probe, systemClock } from '@keytool/tunnel'
 import type { Say } from '../../say.js'
 import { columns } from '../../text.js'
@@ -48,12 +48,35 @@ export interface MailSetting {
 /**
  * Looks on the server for its mail: one way to fetch it, one to send it. It is looked for at the server itself, and where
  * that does not answer, under the server's own name.
- * @throws KeytoolError `unreachable` when it has neither
+ * @throws KeytoolError `unreachable` when it has neither; `refused` when it forwards nothing, so that nobody can tell
  */
 export async function findMail(connection: Connection, host: string): Promise<FoundMail[]> {
-  const found = await Promise.all(services.map(service => findService(service, connection, ['localhost', host])))
-  const best = directions.flatMap(wanted => found.find(each => each?.service.direction === wanted) ?? [])
+  const hosts = ['localhost', host]
+  const troubles: unknown[] = []
+  const over = new AbortController()
+  const looks = services.map(service => ({
+    direction: service.direction,
+    found: findService(service, connection, hosts, over.signal, error => troubles.push(error)),
+  }))
+  const best: FoundMail[] = []
+  for (const wanted of directions) {
+    for (const { found } of looks.filter(({ direction }) => direction === wanted)) {
+      // What a firewall keeps silent about is not waited for, where something better answers.
+      const mail = await found
+      if (!mail) continue
+      best.push(mail)
+      break
+    }
+  }
+  over.abort()
   if (best.length > 0) return best
+  if (troubles.every(error => isKeytoolError(error) && error.code === 'refused')) {
+    throw new KeytoolError('refused', `${host} does not let its mail be forwarded, if it has any`, {
+      reason: "its AllowTcpForwarding or PermitOpen, or the key's options there, do not allow it",
+      hint: 'whoever runs the server can allow it',
+      cause: troubles[0],
+    })
+  }
   const ports = services.map(({ port }) => port).join(', ')
   throw new KeytoolError('unreachable', `${host} has no mail: nothing answers there on ports ${ports}`, {
     hint: 'name another host that the server can reach: -L 1110:mail.example:110',
@@ -64,15 +87,19 @@ async function findService(
   service: MailService,
   connection: Connection,
   hosts: readonly string[],
+  signal: AbortSignal,
+  onTrouble: (error: unknown) => void,
 ): Promise<FoundMail | undefined> {
   for (const host of hosts) {
+    if (signal.aborted) return undefined
     const { kind, port } = service
     const open = () => connection.openDirect(host, port, { host: '127.0.0.1', port: 0 })
-    const answers = await probe({ kind, open, host, clock: systemClock }).then(
-      () => true,
-      () => false,
-    )
-    if (answers) return { service, host }
+    try {
+      await probe({ kind, open, host, clock: systemClock, signal })
+      return { service, host }
+    } catch (error) {
+      onTrouble(error)
+    }
   }
   return undefined
 }

@@ -7,6 +7,7 @@ import { stopOurs } from '../../commands/agent/stop.js'
 import type { Context } from '../../context.js'
 import { readReports } from '../../held-keys.js'
 import { count } from '../../text.js'
+import { sweepDeadAgent } from '../dead-agent.js'
 import { openOurs, type Step, type Undoing } from '../job.js'
 import { muted } from '../muted.js'
 
@@ -40,7 +41,10 @@ export const agentStep: Step = {
 async function stop(undoing: Undoing): Promise<string> {
   const { context } = undoing
   const agent = (await isAsleep(placeOf({}, context), context)) ? undefined : await openOurs(context)
-  if (!agent) return 'had stopped already'
+  if (!agent) {
+    await sweepDeadAgent(placeOf({}, context))
+    return 'had stopped already'
+  }
   const others = await countOthers(agent, undoing).finally(() => agent.close())
   if (others > 0) return `goes on: it holds ${count(others, 'other key')}`
   try {
@@ -49,6 +53,7 @@ async function stop(undoing: Undoing): Promise<string> {
     if (!isKeytoolError(error) || error.code !== 'unreachable') throw error
   }
   await untilGone(context)
+  await sweepDeadAgent(placeOf({}, context))
   return 'stopped'
 }
 

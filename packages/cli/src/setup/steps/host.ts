@@ -79,7 +79,8 @@ async function forget({ record, destination, context, others }: Undoing): Promis
   if (!made) return 'was not noted by setup'
   const path = textIn(made, 'path')
   const shown = context.say.path(path)
-  const { name } = placeOf(destination, context)
+  const { name, knownHosts } = placeOf(destination, context)
+  if (!knownHosts.files.includes(path)) return `${shown} stays as it is: known hosts are kept elsewhere now`
   const named = nameOfHost(name.host, name.port)
   const isChanged = await rewriteOwn(path, bytes => withoutHost(bytes, named, made))
   await removeEmptied(path, made)

@@ -102,7 +102,10 @@ async function remove(undoing: Undoing): Promise<string> {
   if (!there && (await readIfThere(path).catch(() => undefined))) return `${shown} stays: it can't be read`
   const why = there && (flags.keepKey ? '--keep-key' : await whyKept(there, made, undoing))
   if (why !== undefined) return `${shown} stays: ${why}`
-  for (const file of [path, `${path}.pub`]) await rm(file, { force: true })
+  await rm(path, { force: true })
+  // One that was put there since stays.
+  const beside = await publicHalf(`${path}.pub`).catch(() => undefined)
+  if (beside && fingerprint(beside.plain) === print) await rm(`${path}.pub`, { force: true })
   if (made.facts['stored'] === true) await openKeychain(context).forget(print)
   return there ? `${shown} and its .pub are removed` : `${shown} was gone already`
 }

@@ -7,6 +7,7 @@ import {
   installPublicKey,
   type KeyFile,
   openKeyFile,
+  removeEmptied,
   removeKeyLines,
   verifyKeyAlone,
 } from '@keytool/tunnel'
@@ -16,7 +17,7 @@ import { type Entry, enter } from '../enter.js'
 import type { Job, SetupKey, Step, Undoing } from '../job.js'
 import { sumOf, withoutAddedEnd } from '../original.js'
 import { readPublicText } from '../public-text.js'
-import type { Facts, Made } from '../record.js'
+import type { Facts } from '../record.js'
 import { withSigner } from '../signer.js'
 
 /** The public key on the server, proved by a login with that key alone. */
@@ -112,8 +113,9 @@ async function remove(undoing: Undoing): Promise<string> {
     if (findLines(after, publicKey).length > 0) {
       throw new KeytoolError('failed', `the key is still at ${where}`, { hint: `look at ${file.path} there` })
     }
-    const isEmptied = after.length === 0 && made.facts['noFile'] === true && file.way === 'shell'
-    if (isEmptied) await removeEmptied(entry.connection, made)
+    const { noFile, noFolder, path } = made.facts
+    const isEmptied = after.length === 0 && noFile === true && path === '~/.ssh/authorized_keys'
+    if (isEmptied) await removeEmptied(entry.connection, file.way, noFolder === true)
     return `the key's line is removed at ${where}${isEmptied ? ', and with it the file that setup had made' : ''}`
   } finally {
     await entry.close()
@@ -136,16 +138,4 @@ async function keyOf({ record: { value }, flags, context }: Undoing): Promise<Se
   )
   passphrase?.fill(0)
   return { path, publicKey, isEncrypted, ...(opened.publicKey.equals(publicKey) && { opened }) }
-}
-
-/** Fixed, for every shell: no single quote inside, no exclamation mark. Only what is empty goes. */
-const sweep = {
-  file: "exec sh -c 'cd && if [ -h .ssh/authorized_keys ] || [ -s .ssh/authorized_keys ]; then :; else rm -f .ssh/authorized_keys; fi'",
-  folder: "exec sh -c 'cd && rmdir .ssh 2>/dev/null; :'",
-} as const
-
-async function removeEmptied(connection: Connection, made: Made): Promise<void> {
-  if (made.facts['path'] !== '~/.ssh/authorized_keys') return
-  await connection.exec(sweep.file)
-  if (made.facts['noFolder'] === true) await connection.exec(sweep.folder)
 }

@@ -81,6 +81,9 @@ async function undo({ context, record }: Undoing): Promise<string> {
   if ((await putBack(path, made)) === 'back') return isNew ? `${name} is removed` : `${name} is as it was`
   // Somebody has edited it since: what setup did not make is theirs.
   if (!isNew) return `${name} stays: it was edited since`
+  const { sessions } = await new SessionStore(context.places.config).list()
+  const leadsElsewhere = sessions.some(each => each.name === name && each.host !== record.value.host)
+  if (leadsElsewhere) return `${name} stays: it leads elsewhere now`
   await unlink(path)
   return `${name} is removed, though it was edited since`
 }

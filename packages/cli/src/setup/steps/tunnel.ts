@@ -16,6 +16,7 @@ import { finalStatuses } from '../../commands/tunnel/install.js'
 import { keyOfSession, makePlan } from '../../commands/tunnel/plan.js'
 import type { Context } from '../../context.js'
 import { worldOf } from '../../login-service.js'
+import { showProgress } from '../../progress.js'
 import { count } from '../../text.js'
 import { haveAtLogin, lookAtLogin, takeFromLogin } from '../at-login.js'
 import type { Job, Step, Undoing } from '../job.js'
@@ -36,7 +37,7 @@ export const tunnelStep: Step = {
     const running = await askTunnel(context.places, keyOfSession(name))
     const isUp = running?.state === 'up' && carries(running, forwards)
     const { words, isThere } = await describeLogin(name, flags, context)
-    if (isUp && isThere) return { state: 'done', text: `is up, ${count(forwards.length, 'forward')}${words}` }
+    if (isUp && isThere) return { state: 'done', text: `is up, ${countAlive(running, context)}${words}` }
     return { state: 'to-do', text: `would be up, ${count(forwards.length, 'forward')}${words}` }
   },
   apply: bringUp,
@@ -53,8 +54,12 @@ async function describeLogin(name: string, flags: SetupFlags, context: Context) 
 
 /** Whether a tunnel that runs has just these forwards. */
 function carries({ forwards }: RunningTunnel, wanted: Job['forwards']): boolean {
-  const listensAt = ({ listen }: Job['forwards'][number]) =>
-    forwards.some(each => ('path' in listen ? each.listen === listen.path : each.listen.endsWith(`:${listen.port}`)))
+  const listensAt = ({ kind, listen }: Job['forwards'][number]) =>
+    forwards.some(each => {
+      if ('path' in listen) return each.listen === listen.path
+      // Any port was wanted: which one it is, the tunnel says.
+      return listen.port === 0 ? each.kind === kind : each.listen.endsWith(`:${listen.port}`)
+    })
   return forwards.length === wanted.length && wanted.every(spec => spec.kind === 'remote' || listensAt(spec))
 }
 
@@ -73,14 +78,20 @@ async function bringUp(job: Job): Promise<string> {
   const login = flags.onlyNow ? undefined : await haveAtLogin(subject, flags, isTaken, context)
   if (!login?.kind.supervises && !(await isTaken())) await startAsAtLogin(name, context)
   await record.note('tunnel', { state: 'done', facts: {} })
-  const running = await untilLooked(key, context)
-  const dead = running.forwards.filter(({ state }) => state === 'dead')
+  const progress = showProgress(`waiting for the tunnel ${name}`, context)
+  const running = await untilLooked(key, context).finally(() => progress.end())
+  const words = countAlive(running, context)
+  return `${name} is up, ${words}${login ? `; started at every login by ${login.kind.title}` : ''}`
+}
+
+/** How many lead somewhere; those that don't are named, with the reason. */
+function countAlive({ forwards }: RunningTunnel, { say }: Context): string {
+  const dead = forwards.filter(({ state }) => state === 'dead')
   for (const { listen, to, lastError } of dead) {
-    context.say.note(showForeign(`${listen} -> ${to} is dead${lastError === null ? '' : `: ${lastError}`}`))
+    say.note(showForeign(`${listen} -> ${to} is dead${lastError === null ? '' : `: ${lastError}`}`))
   }
-  const alive = running.forwards.length - dead.length
-  const words = dead.length === 0 ? count(alive, 'forward') : `${alive} of ${count(running.forwards.length, 'forward')}`
-  return `${name} is up, ${words} alive${login ? `; started at every login by ${login.kind.title}` : ''}`
+  const all = count(forwards.length, 'forward')
+  return `${dead.length === 0 ? all : `${forwards.length - dead.length} of ${all}`} alive`
 }
 
 /** With the words that a login has, so that it leaves nothing behind that those would not. */
