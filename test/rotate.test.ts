@@ -53,7 +53,10 @@ test('the new key stands where the old one stood, alone; OpenSSH agrees; --rollb
   }
   // The same once more looks again, and changes nothing.
   expect(await rotate(...pair(), ...both())).toMatchObject({ status: 0, stderr: '' })
-  expect(await rotate('--resume')).toMatchObject({ status: 0, stderr: expect.stringContaining('nothing is left to be done') })
+  expect(await rotate('--resume')).toMatchObject({
+    status: 0,
+    stderr: expect.stringContaining('nothing is left to be done'),
+  })
   const back = await rotate('--rollback', '--json')
   expect(facts(back).map(({ state, code }) => [state, code])).toEqual([
     ['rolled-back', 0],
