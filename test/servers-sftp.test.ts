@@ -345,8 +345,12 @@ describe('ways into an account', () => {
 
 describe('what is found of modes, beside what sshd makes of them (StrictModes)', () => {
   let strict: Sshd
+  /** In the same group: Debian's sshd lets a group write that is the user's alone. */
+  let neighbour: SystemUser
 
+  afterAll(() => neighbour.dispose())
   beforeAll(async () => {
+    neighbour = await createUser()
     strict = await serve(['ForceCommand internal-sftp', 'AuthorizedKeysFile .ssh/authorized_keys'])
   })
 

@@ -15,22 +15,29 @@ import { openShellWorld, type ShellWorld } from './servers-shell-world.js'
 import { leaveDuty } from './world/duty.js'
 import { run, runOrThrow } from './world/run.js'
 import { startSshd } from './world/sshd.js'
+import { createUser, type SystemUser } from './world/system-user.js'
 
 // Why a real sshd refuses a key that should let its user in: said by itself, or found without a word of it.
 
 jest.setTimeout(60_000)
 
 let world: ShellWorld
+/** In the same group: Debian's sshd lets a group write that is the user's alone. */
+let neighbour: SystemUser
 let key: PrivateKey
 let line: string
 
 beforeAll(async () => {
   world = await openShellWorld()
+  neighbour = await createUser()
   key = await generate('ed25519', { comment: 'mine' })
   line = `${formatAuthorizedKey(key.publicKey)}\n`
 })
 
-afterAll(() => world.close())
+afterAll(async () => {
+  await neighbour.dispose()
+  await world.close()
+})
 
 const home = () => world.user.home
 const ssh = () => join(home(), '.ssh')

@@ -193,7 +193,7 @@ export class Authentication {
   get #leftOut(): AuthMethod[] {
     const { askPassword } = this.#options
     // Whoever tries a key alone has left the rest out on purpose.
-    if (!askPassword && this.#methods.every(method => method === 'publickey')) return []
+    if (!askPassword && this.#methods.join() === 'publickey') return []
     return this.#offered.filter(isMethod).filter(method => !this.#methods.includes(method))
   }
 
