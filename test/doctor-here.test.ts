@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
@@ -56,12 +56,19 @@ describe('this machine', () => {
         status: 7,
         remedy: 'eval "$(keytool agent)"',
       })
-      // Nothing starts it at login here: the least of troubles, and only where ours is the one that is asked.
+      // Nothing starts it at login here, and nobody has to want that.
+      expect(await look(agent.env)).toMatchObject({ ok: true, status: 0 })
+      expect(await residentKeytool(['agent', 'install', '--kind', 'xdg'], { env: home.env })).toMatchObject({
+        status: 0,
+      })
+      const entry = join(home.path, '.config/autostart/keytool-agent.desktop')
+      await writeFile(entry, (await readFile(entry, 'utf8')).replace(/^Exec=.*$/m, 'Exec=/nowhere/keytool agent'))
       expect(await look(agent.env)).toMatchObject({
         cause: 'agent-at-login',
         status: 1,
         remedy: 'keytool agent install',
       })
+      await rm(entry)
       await residentKeytool(['lock', '--passphrase-file', '-'], { env: agent.env, input: 'secret\n' })
       expect(await look(agent.env)).toMatchObject({ cause: 'agent-locked', status: 4, remedy: 'keytool unlock' })
     } finally {

@@ -13,8 +13,8 @@ export const hereCauses: Readonly<Record<HereCause, CauseRow>> = {
   },
   'agent-at-login': {
     code: 'failed',
-    say: () => 'nothing starts the agent at login',
-    advice: 'have it started',
+    say: () => 'what is to start the agent at login does not fit',
+    advice: 'have it written anew',
     remedy: ({ program }) => `${program} agent install`,
   },
   'keychain-locked': {

@@ -94,13 +94,11 @@ export const checkKeychain: Check = async context => {
   return { text: keychainWords[state], ...(state === 'locked' && { cause: 'keychain-locked' as const }) }
 }
 
-/** Ours only: another agent comes with the desktop that starts it. */
+/** Only what is there and does not work is a fault: nobody has to want one. */
 export const checkAtLogin: Check = async context => {
   const { login } = await lookAround(context)
   const text = describeLogin(login, context)
-  const isInUse = context.env['SSH_AUTH_SOCK'] === context.places.agentSocket
-  const isWell = login.kind !== 'none' && login.fits
-  return { text, ...(isInUse && !isWell && { cause: 'agent-at-login' as const }) }
+  return { text, ...(login.kind !== 'none' && !login.fits && { cause: 'agent-at-login' as const }) }
 }
 
 function passOver(error: unknown): undefined {
