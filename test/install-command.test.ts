@@ -165,6 +165,21 @@ test('through SSH_ASKPASS, where there is no terminal', async () => {
   expect(await readFile(join(home.path, 'asked'), 'utf8')).toBe(`password for ${here()}: \n`)
 })
 
+test('a server that asks questions of its own in the place of a password', async () => {
+  const config = ['UsePAM yes', 'KbdInteractiveAuthentication yes']
+  const asking = await startSshd({ users: [user], passwordUsers: [], config })
+  try {
+    await writeFile(join(home.ssh, 'known_hosts'), asking.knownHosts)
+    const line = ['install-pubkey', '-p', String(asking.port), '--password-file', password, here()]
+    const result = await residentKeytool(line, { env: home.env })
+    expect(result).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining('verified') })
+    expect(asking.log()).toContain('Accepted keyboard-interactive/pam')
+    expect(await readFile(user.authorizedKeysFile, 'utf8')).toBe(await publicLine())
+  } finally {
+    await asking.stop()
+  }
+})
+
 describe('several hosts', () => {
   test('each has its line, the rest is offered again, and the worst status wins', async () => {
     const free = await findFreePort()
