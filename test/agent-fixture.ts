@@ -100,7 +100,9 @@ export interface Process {
 export async function findProcesses(home: Home): Promise<Process[]> {
   const pids = readdirSync('/proc').filter(name => /^\d+$/.test(name))
   const own = pids.filter(pid => readAtOnce(`/proc/${pid}/environ`).split('\0').includes(`HOME=${home.path}`))
-  return Promise.all(own.map(async pid => ({ pid: Number(pid), command: (await readProcess(Number(pid))).command })))
+  const found = own.map(async pid => ({ pid: Number(pid), command: (await readProcess(Number(pid))).command }))
+  // One that ends between the two looks has no command line any more.
+  return (await Promise.all(found)).filter(({ command }) => command !== '')
 }
 
 /** Empty when it is gone. */
