@@ -49,6 +49,22 @@ test('a token on standard input; said, and as JSON', async () => {
   expect(server.accounts[0]?.keys).toHaveLength(1)
 })
 
+test('remove-pubkey takes it out of the account again; what is not there is no failure', async () => {
+  const options = { input: `${TOKEN}\n` }
+  await runIn(home, args(server.url, '--token-file', '-'), options)
+  const remove = (...more: string[]) =>
+    runIn(home, ['remove-pubkey', '-i', 'id.pub', '--gitlab', server.url, '--token-file', '-', ...more], options)
+  expect(await remove('--dry-run')).toMatchObject({ status: 0, stdout: expect.stringContaining('would be removed') })
+  expect(server.accounts[0]?.keys).toHaveLength(1)
+  expect(await remove()).toMatchObject({
+    status: 0,
+    stderr: '',
+    stdout: expect.stringContaining('ok "hana@laptop" removed'),
+  })
+  expect(server.accounts[0]?.keys).toEqual([])
+  expect(JSON.parse((await remove('--json')).stdout)).toMatchObject([{ state: 'absent', code: 0 }])
+})
+
 test.each<[string, () => Promise<string> | string, string, number]>([
   ['a wrong token', () => server.url, 'wrong', 5],
   ['a token without the right', () => server.url, 'weak', 4],

@@ -4,12 +4,14 @@ import { findAdmission, findLines, openKeyFile, removePublicKey, verifyKeyAlone 
 import { openAgentIfThere } from '../agent-link.js'
 import type { Context, Run } from '../context.js'
 import { exitStatus } from '../exit.js'
-import { chooseMembers, type FleetOptions, fleetFlags } from '../fleet/choose.js'
+import { type FleetOptions, fleetFlags } from '../fleet/choose.js'
 import { type ChosenKey, chooseKey } from '../fleet/chosen-key.js'
+import type { ForgeFlags } from '../fleet/forge/forge.js'
+import { type ForgeOptions, removalFlags, removeFromForge } from '../fleet/forge/on-forge.js'
 import { type HostOutcome, type Member, nameMember } from '../fleet/member.js'
 import { type OnServer, onServer } from '../fleet/on-server.js'
 import { checkOneStdin } from '../fleet/one-stdin.js'
-import { overHosts } from '../fleet/over-hosts.js'
+import { choosePlaces, overPlaces } from '../fleet/places.js'
 import { reportOutcomes } from '../fleet/report.js'
 import { parse } from '../options.js'
 import { allSigners } from '../signers.js'
@@ -21,7 +23,11 @@ const usage = {
   summary:
     'Take one public key out of authorized_keys on each host: every line that lets it in. A key that let us in goes only ' +
     'where a password or another key here would do, too, unless --force says so.',
-  examples: ['remove-pubkey -i ~/.ssh/id_old.pub hana@example.com', 'remove-pubkey -i lost.pub --hosts inventory.yml'],
+  examples: [
+    'remove-pubkey -i ~/.ssh/id_old.pub hana@example.com',
+    'remove-pubkey -i lost.pub --hosts inventory.yml',
+    'remove-pubkey -i lost.pub --github --token-file token',
+  ],
   options: [
     ['-i, --identity <file>', 'the key (default: id_ed25519, id_ecdsa or id_rsa of ~/.ssh)'],
     ...fleetFlags,
@@ -30,10 +36,11 @@ const usage = {
     ['--password-file <file>', "the first line of FILE is the account's password (-: standard input)"],
     ['--passphrase-file <file>', "the first line of FILE is the key's passphrase (-: standard input)"],
     ['--host-key <fingerprint>', 'accept a server not known yet if it shows this key'],
+    ...removalFlags,
   ],
 } as const
 
-interface Options extends FleetOptions {
+interface Options extends FleetOptions, ForgeFlags, ForgeOptions {
   readonly identity?: string
   readonly force?: boolean
   readonly dryRun?: boolean
@@ -50,12 +57,18 @@ export const run: Run = async (args, context) => {
   if (!parsed) return 0
   const { words, options } = parsed
   checkOneStdin(options)
-  const members = await chooseMembers(words, options, context)
+  const places = await choosePlaces(words, options, context)
   const agent = await openAgentIfThere(context)
   try {
     const chosen = await chooseKey(options.identity, 'later', agent, options, context)
     const work = { chosen, signer: await signerOf(chosen, agent, options, context), agent, options }
-    const outcomes = await overHosts(members, options, context, (member, own) => removeOn(member, work, own))
+    const outcomes = await overPlaces(
+      places,
+      options,
+      context,
+      forge => removeFromForge(forge, chosen.key, options, context),
+      (member, own) => removeOn(member, work, own),
+    )
     return reportOutcomes(outcomes, ['remove-pubkey', ...args], context, { flags: usage.options })
   } finally {
     agent?.close()

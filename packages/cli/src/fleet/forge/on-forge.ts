@@ -14,18 +14,36 @@ export interface ForgeOptions extends TokenOptions {
   readonly dryRun?: boolean
 }
 
-/** The flags of {@link ForgeFlags} and {@link ForgeOptions}, without `--dry-run`. */
-export const forgeFlags: readonly (readonly [flags: string, help: string])[] = [
-  ['--github [url]', 'put it into the account on GitHub, or on a GitHub of your own at this address'],
+type Flag = readonly [flags: string, help: string]
+
+/** @param does with the key, in the words of `--help` */
+const siteFlags = (does: string): readonly Flag[] => [
+  ['--github [url]', `${does} the account on GitHub, or on a GitHub of your own at this address`],
   ['--gitlab [url]', 'the same for GitLab'],
   ['--gitea <url>', 'the same for a Gitea or Forgejo'],
-  ['--title <title>', "what the key is called there (default: the key's comment)"],
-  ['--signing', 'as a key that signs commits there, not one that logs in'],
+]
+
+const tokenFlags: readonly Flag[] = [
   [
     '--token-file <file>',
     'the first line of FILE is the access token (-: standard input; default: keychain, then asked)',
   ],
   ['--remember-token', "keep the token in the system's keychain once it has served"],
+]
+
+/** The flags of {@link ForgeFlags} and {@link ForgeOptions}, without `--dry-run`. */
+export const forgeFlags: readonly Flag[] = [
+  ...siteFlags('put it into'),
+  ['--title <title>', "what the key is called there (default: the key's comment)"],
+  ['--signing', 'as a key that signs commits there, not one that logs in'],
+  ...tokenFlags,
+]
+
+/** The same for taking a key out. */
+export const removalFlags: readonly Flag[] = [
+  ...siteFlags('take it out of'),
+  ['--signing', 'the keys that sign commits there, not those that log in'],
+  ...tokenFlags,
 ]
 
 const MAX_TITLE = 255
@@ -106,13 +124,6 @@ export function removeFromForge(
     if (find(await api.list(), key)) throw new KeytoolError('failed', `${forge.name} still lists the key`)
     return outcome(forge, 'removed', `${called(first)} removed, and not listed any more`)
   })
-}
-
-/** The keys of the account. */
-export function listOnForge(forge: Forge, options: ForgeOptions, context: Context): Promise<readonly ForgeKey[]> {
-  return withToken(forge, options, context, token =>
-    openForge(forge, options.signing ? 'signing' : 'login', token, context.leaving).list(),
-  )
 }
 
 /**
