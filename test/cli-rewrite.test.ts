@@ -610,7 +610,7 @@ test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s leaves no key half writt
   const running = await startKeytool(args, { env: home.env, cwd: home.path })
   // Some are whole by then, and others are being written.
   const isAtWork = (names: string[]) => new Set(names.map(name => name.endsWith('.tmp'))).size === 2
-  for (let i = 0; i < 2000 && !isAtWork(await readdir(at('w'))); i++) await sleep(5)
+  for (let i = 0; i < 6000 && !isAtWork(await readdir(at('w'))); i++) await sleep(5)
   expect(await running.stop(signal)).toEqual({ status: null, signal })
   const names = await readdir(at('w'))
   expect(names.length).toBeGreaterThan(0)
