@@ -108,34 +108,40 @@ describe('a program that only appends, such as ssh-copy-id', () => {
     expect(await contentLines()).toEqual(['# mine', ...others, ...lines(keys.slice(0, 6))].sort())
   })
 
+  /** Changes the file while such a program has it open, which then writes. */
+  async function changeWhileOpen(change: () => Promise<unknown>): Promise<string> {
+    const { authorizedKeysFile, uid, gid } = world.user
+    const script = 'exec 4>> "$1"; : > "$1.open"; sleep 1; printf "%s\\n" "# late" "# and later" >&4; rm "$1.open"'
+    const user = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups']
+    const appending = run('/usr/bin/setpriv', [...user, 'sh', '-c', script, 'sh', authorizedKeysFile])
+    const isOpen = () =>
+      access(`${authorizedKeysFile}.open`).then(
+        () => true,
+        () => false,
+      )
+    for (let tries = 0; tries < 500 && !(await isOpen()); tries++) await sleep(10)
+    await change()
+    await appending
+    await sleep(2000)
+    expect(await world.leftovers()).toEqual([])
+    return (await world.content()).toString()
+  }
+
   test('also when it opened the file before, and writes after it was replaced', async () => {
     await world.begin('# mine\n')
     const [key] = keys
     if (!key) throw new Error('no key')
-    const { authorizedKeysFile, uid, gid } = world.user
-    const script = 'exec 4>> "$1"; : > "$1.open"; sleep 1; printf "%s\\n" "# late" "# and later" >&4; rm "$1.open"'
-    const appending = run('/usr/bin/setpriv', [
-      `--reuid=${uid}`,
-      `--regid=${gid}`,
-      '--clear-groups',
-      'sh',
-      '-c',
-      script,
-      'sh',
-      authorizedKeysFile,
-    ])
-    while (
-      await access(`${authorizedKeysFile}.open`).then(
-        () => false,
-        () => true,
-      )
+    const text = await changeWhileOpen(async () => expect(await install(world.connection, key)).toBe('added'))
+    expect(text).toBe(`# mine\n${formatAuthorizedKey(key)}\n# late\n# and later\n`)
+  })
+
+  test('… and the new file has no newline at its end: neither line becomes part of the other', async () => {
+    await world.begin('# mine\n')
+    const file = await openKeyFile(world.connection)
+    const text = await changeWhileOpen(async () =>
+      expect(await file.replace(Buffer.from('# mine\n'), Buffer.from('# as it was'))).toBe(true),
     )
-      await sleep(10)
-    expect(await install(world.connection, key)).toBe('added')
-    await appending
-    await sleep(2000)
-    expect((await world.content()).toString()).toBe(`# mine\n${formatAuthorizedKey(key)}\n# late\n# and later\n`)
-    expect(await world.leftovers()).toEqual([])
+    expect(text).toBe('# as it was\n# late\n# and later\n')
   })
 
   test('nothing is made again of a file that is removed meanwhile', async () => {

@@ -106,13 +106,14 @@ const write = [
 
 /**
  * Once more it is looked at, and then its name goes to the new one. What was appended to the old one meanwhile is appended to
- * the new one, too: at once, and after two seconds, since a program may have it open and write later.
+ * the new one, too, in a line of its own: at once, and after two seconds, since a program may have it open and write later.
  */
 const swap = [
   'mine || changed; if [ "$none" ]; then if e=$(ln "$t" "$g" 2>&1); then rm -f "$t"; elif [ -e "$g" ] || [ -h "$g" ]',
   'then changed; else e=$(mv -f "$t" "$g" 2>&1) || fail unwritable "$e"; fi',
   'else is "$b" < "$g" || changed; e=$(mv -f "$t" "$g" 2>&1) || fail unwritable "$e"; fi; t=',
-  'late() { x=$(cat <&3); if [ "$x" ] && [ -f "$g" ]; then printf "%s\\n" "$x" >> "$g"; fi; }',
+  'late() { x=$(cat <&3); if [ "$x" ] && [ -f "$g" ]; then if [ "$(tail -c 1 "$g" 2> /dev/null)" ]; then printf "\\n" >> "$g"; fi',
+  'printf "%s\\n" "$x" >> "$g"; fi; }',
   'if [ "$none" ]; then :; else late; ( trap - EXIT; sleep 2; late ) < /dev/null > /dev/null 2>&1 & fi',
   'if command -v restorecon > /dev/null 2>&1; then restorecon "$d" "$g" > /dev/null 2>&1; fi',
   'begin; printf done; end',
