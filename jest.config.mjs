@@ -29,7 +29,7 @@ export default {
       testMatch: ['<rootDir>/packages/*/test/**/*.test.ts'],
       testPathIgnorePatterns: [EXHAUSTIVE],
     },
-    // What takes its time: fuzzing, every bit turned, floods, large inputs.
+    // What takes its time: fuzzing, every bit turned, floods, large inputs, many servers or files one after the other.
     { ...shared, displayName: 'exhaustive', testRegex: [`/packages/[^/]+/test/.*${EXHAUSTIVE}`] },
     // The whole program, and the libraries against real peers.
     { ...shared, displayName: 'whole', testMatch: ['<rootDir>/test/**/*.test.ts'] },

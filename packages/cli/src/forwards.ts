@@ -1,6 +1,13 @@
 import { KeytoolError } from '@keytool/keygen'
 import { type ForwardSpec, formatForward, formatListen, formatTarget } from '@keytool/tunnel'
 
+/** Forwards of a command line, as they were written: `-L`, `-R`, `-D`. */
+export interface ForwardFlags {
+  readonly local?: readonly string[]
+  readonly remote?: readonly string[]
+  readonly dynamic?: readonly string[]
+}
+
 /** Two forwards can't listen at one place. Throws `usage`. */
 export function checkDistinct(forwards: readonly ForwardSpec[]): void {
   const taken = new Set<string>()

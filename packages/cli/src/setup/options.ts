@@ -1,7 +1,8 @@
 import { KeytoolError } from '@keytool/keygen'
+import type { ForwardFlags } from '../forwards.js'
 import type { Usage } from '../options.js'
 
-export interface SetupFlags {
+export interface SetupFlags extends ForwardFlags {
   readonly port?: string
   readonly login?: string
   readonly jump?: string
@@ -9,9 +10,6 @@ export interface SetupFlags {
   readonly name?: string
   readonly charset?: string
   readonly mail?: boolean
-  readonly local?: readonly string[]
-  readonly remote?: readonly string[]
-  readonly dynamic?: readonly string[]
   readonly hostKey?: string
   readonly passwordFile?: string
   readonly passphraseFile?: string

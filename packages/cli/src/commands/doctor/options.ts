@@ -1,3 +1,4 @@
+import type { ForwardFlags } from '../../forwards.js'
 import { type LogInOptions, logInFlags } from '../../log-in-options.js'
 import type { Usage } from '../../options.js'
 import { reachFlags } from '../../reach.js'
@@ -17,9 +18,6 @@ export const usage: Usage = {
   ],
 }
 
-export interface DoctorOptions extends LogInOptions {
-  readonly local?: readonly string[]
-  readonly remote?: readonly string[]
-  readonly dynamic?: readonly string[]
+export interface DoctorOptions extends LogInOptions, ForwardFlags {
   readonly quiet?: boolean
 }

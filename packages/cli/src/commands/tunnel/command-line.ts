@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 import { type ForwardKind, type ForwardSpec, formatForward, parseForward } from '@keytool/tunnel'
 import type { Context } from '../../context.js'
+import type { ForwardFlags } from '../../forwards.js'
 import { checkDistinct } from '../../forwards.js'
 import { type LogInOptions, logInFlags } from '../../log-in-options.js'
 import { type Usage, wholeNumber } from '../../options.js'
@@ -37,10 +38,7 @@ export const usage: Usage = {
   ],
 }
 
-export interface TunnelFlags extends LogInOptions {
-  readonly local?: readonly string[]
-  readonly remote?: readonly string[]
-  readonly dynamic?: readonly string[]
+export interface TunnelFlags extends LogInOptions, ForwardFlags {
   readonly mail?: boolean
   readonly background?: boolean
   readonly wait?: boolean
