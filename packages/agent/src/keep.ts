@@ -22,6 +22,7 @@ import type { Environment, Places } from './platform/places.js'
 import { watchSuspend } from './platform/suspend.js'
 import { completeTerms, type KeyRule, type Policy, ruleOf } from './policy/policy.js'
 import { watchPolicy } from './policy/watch.js'
+import { Departures } from './ring/departures.js'
 import type { Incoming } from './ring/held.js'
 import { nameSurvivor, readLoginKey, revive, toSurvivor } from './ring/revive.js'
 import { createRing, type Ring } from './ring/ring.js'
@@ -78,6 +79,8 @@ export interface KeptAgent extends RunningAgent {
 
 /** In milliseconds. */
 const TRIM_AFTER = 500
+/** A file's time is that of the system's last tick. In milliseconds. */
+const TICK = 10
 
 /**
  * Runs an agent as its user wants it: with their policy, the ledger, the order it has learnt, prompts, the keys of the
@@ -120,6 +123,7 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
   let news: readonly string[] = []
   /** Files of keys that were added because the policy says so: one that was removed since does not come back by itself. */
   const loaded = new Set<string>()
+  const departures = new Departures()
   /** Whether the place is ours, and with it the files that go by its name. */
   let isOurs = false
   /** One policy after the other: a ledger must not be opened while it is being closed. Never rejects. */
@@ -143,6 +147,7 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
     onChange(keys, left, isLocked) {
       const keep = isLocked ? nameSurvivor : toSurvivor
       survivors.save(keys.map(held => keep(held, left(held), Date.now())))
+      departures.note(keys, Date.now())
     },
     onForget: collectKeys,
     facts: () => ({
@@ -195,13 +200,15 @@ export async function keepAgent(options: KeepOptions): Promise<KeptAgent> {
   /** What the policy asks for besides what is asked at each use. */
   async function follow(): Promise<void> {
     await followLedger()
-    for (const { file, ...rule } of policy().keys) {
+    const { current, changed } = watch
+    for (const { file, ...rule } of current.keys) {
       if (!rule.atLogin || file === undefined || loaded.has(file)) continue
       const about = `login ${file}`
       try {
         const key = await readLoginKey({ file, ...rule }, file)
         if (!isAbout(rule, key.identity)) throw anotherKey()
-        hold(key)
+        // A rule is noticed some seconds after it was written. Whoever has removed its key meanwhile does not get it back.
+        if ((departures.last(key.identity.blob) ?? 0) <= changed + TICK) hold(key)
         loaded.add(file)
         troubles.set(about, undefined)
       } catch (error) {

@@ -422,8 +422,9 @@ describe('reading', () => {
   test('what is to be replaced is a plain file, and says which', async () => {
     const path = join(await makeTemporary(), 'file')
     await writeFile(path, 'text', { mode: 0o640 })
-    const { dev, ino, mode } = await stat(path, { bigint: true })
-    const original = { bytes: bytes('text'), mode: Number(mode) & 0o777, identity: { dev, ino } }
+    const { dev, ino, mode, ctimeMs } = await stat(path, { bigint: true })
+    const facts = { mode: Number(mode) & 0o777, identity: { dev, ino }, changed: Number(ctimeMs) }
+    const original = { bytes: bytes('text'), ...facts }
     expect(await readToRewrite(path)).toEqual(original)
     await expect(readToRewrite('/dev/null')).rejects.toMatchObject({ code: 'damaged' })
   })

@@ -35,6 +35,8 @@ export interface Original {
   /** Its permissions, without its type. */
   readonly mode: number
   readonly identity: FileIdentity
+  /** When it was written or put in its place, in milliseconds since 1970. */
+  readonly changed: number
 }
 
 /**
@@ -43,7 +45,8 @@ export interface Original {
  */
 export async function readToRewrite(path: string, cap: number = MAX_FILE): Promise<Original> {
   const { bytes, stats } = await read(path, cap, WITHOUT_WAITING, stats => stats.isFile())
-  return { bytes, mode: Number(stats.mode) & 0o7777, identity: { dev: stats.dev, ino: stats.ino } }
+  const { mode, dev, ino, ctimeMs } = stats
+  return { bytes, mode: Number(mode) & 0o7777, identity: { dev, ino }, changed: Number(ctimeMs) }
 }
 
 /** Whether this is the file that was meant. */

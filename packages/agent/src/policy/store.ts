@@ -1,11 +1,17 @@
 import { stat } from 'node:fs/promises'
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
-import { isThis, readToRewrite } from '../platform/read.js'
+import { isThis, type Original, readToRewrite } from '../platform/read.js'
 import { MAX_POLICY, parsePolicy } from './parse.js'
 import { defaultPolicy } from './policy.js'
 import { type Resolved, resolvePolicy } from './resolve.js'
 
 const WRITE_BY_OTHERS = 0o022
+
+/** A policy as its file has it. */
+export interface Loaded extends Resolved {
+  /** When the file was written or put in its place, in milliseconds since 1970; 0 without one. */
+  readonly changed: number
+}
 
 /**
  * The policy in a file, with its rules' fingerprints; without a file the {@link defaultPolicy}. A link is followed: what it
@@ -13,17 +19,17 @@ const WRITE_BY_OTHERS = 0o022
  * @throws KeytoolError `refused` for a file that others may have written; `damaged` and `unsupported` as `parsePolicy`;
  * `failed` when it can't be read
  */
-export async function loadPolicy(path: string, home: string): Promise<Resolved> {
-  const bytes = await readOwn(path)
-  if (!bytes) return { policy: defaultPolicy, troubles: [] }
-  return resolvePolicy(parsePolicy(bytes, path, home), path)
+export async function loadPolicy(path: string, home: string): Promise<Loaded> {
+  const file = await readOwn(path)
+  if (!file) return { policy: defaultPolicy, troubles: [], changed: 0 }
+  return { ...(await resolvePolicy(parsePolicy(file.bytes, path, home), path)), changed: file.changed }
 }
 
-async function readOwn(path: string): Promise<Buffer | undefined> {
+async function readOwn(path: string): Promise<Original | undefined> {
   try {
-    const { bytes, mode, identity } = await readToRewrite(path, MAX_POLICY)
-    await checkOwner(path, mode, identity)
-    return bytes
+    const original = await readToRewrite(path, MAX_POLICY)
+    await checkOwner(path, original.mode, original.identity)
+    return original
   } catch (error) {
     if (isKeytoolError(error) && error.code === 'not-found') return undefined
     throw error

@@ -23,6 +23,8 @@ export interface WatchOptions {
 /** A policy that follows its file. It keeps no process alive. */
 export interface PolicyWatch {
   readonly current: Policy
+  /** When the file that says it was written or put in its place, in milliseconds since 1970; 0 without one. */
+  readonly changed: number
   /** Reads the file now, and the keys that its rules name. Never rejects: see {@link WatchOptions.onTroubles}. */
   reload(): Promise<void>
   close(): void
@@ -37,16 +39,17 @@ export async function watchPolicy(path: string, options: WatchOptions): Promise<
   const { home, onChange, onTroubles, delay = 200, interval = 5000 } = options
   const first = await loadPolicy(path, home)
   onTroubles(first.troubles)
-  let current = first.policy
+  let { policy: current, changed } = first
   let isClosed = false
 
   async function load(): Promise<void> {
     try {
-      const { policy, troubles } = await loadPolicy(path, home)
+      const { policy, troubles, ...loaded } = await loadPolicy(path, home)
       if (isClosed) return
       onTroubles(troubles)
       if (JSON.stringify(policy) === JSON.stringify(current)) return
       current = policy
+      changed = loaded.changed
       onChange(policy)
     } catch (error) {
       if (!isClosed) onTroubles([goesOn(isKeytoolError(error) ? error : unread(path, error))])
@@ -73,6 +76,9 @@ export async function watchPolicy(path: string, options: WatchOptions): Promise<
   return {
     get current() {
       return current
+    },
+    get changed() {
+      return changed
     },
     reload,
     close() {
