@@ -45,7 +45,7 @@ class FakeTerminal {
   }
 
   async until(text: string): Promise<void> {
-    for (let i = 0; i < 300 && !this.#shown.includes(text); i++) await new Promise(resolve => setTimeout(resolve, 10))
+    for (let i = 0; i < 2000 && !this.#shown.includes(text); i++) await new Promise(resolve => setTimeout(resolve, 10))
     expect(this.#shown).toContain(text)
   }
 
@@ -131,6 +131,20 @@ describe('yes or no', () => {
     expect(await Promise.race([answer, new Promise(resolve => setTimeout(resolve, 100, 'still asked'))])).toBe(
       'still asked',
     )
+    screen.type('\r')
+    expect(await answer).toBe(false)
+  })
+
+  test('… also where the process is so busy that it reads late', async () => {
+    const { screen, terminal } = setUp()
+    screen.type('yes\n')
+    const busy = setInterval(() => {
+      for (const end = performance.now() + 50; performance.now() < end; );
+    }, 1)
+    later(() => clearInterval(busy))
+    const answer = terminal.confirm('Allow?', never)
+    await screen.until('Allow? [yes/NO] ')
+    clearInterval(busy)
     screen.type('\r')
     expect(await answer).toBe(false)
   })

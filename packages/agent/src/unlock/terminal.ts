@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { ReadStream } from 'node:tty'
 import { KeytoolError } from '@keytool/keygen'
 import { clearReadBuffer } from '../platform/read-buffer.js'
@@ -112,6 +112,8 @@ async function discardTyped(input: ReadStream): Promise<void> {
   const ignore = () => undefined
   input.on('data', drop).on('error', ignore)
   await setTimeout(SETTLE)
+  // Where this process was kept from its loop for longer than that, they are there and not read yet: that is the next phase.
+  await setImmediate()
   input.off('data', drop)
 }
 
