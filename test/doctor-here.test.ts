@@ -3,7 +3,7 @@ import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
-import { findProcesses, startOurAgent, takeSnapshot } from './agent-fixture.js'
+import { agentsOwn, findProcesses, startOurAgent, takeSnapshot } from './agent-fixture.js'
 import { doctor, type Facts, homeWith, makePair, putInOrder } from './doctor-fixture.js'
 import { startDropbear } from './world/dropbear.js'
 import type { Environment, Home } from './world/home.js'
@@ -13,7 +13,7 @@ import { createUser } from './world/system-user.js'
 // `keytool doctor` alone looks at this machine; and what is no matter of sshd: another
 // server, one that means ill.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let home: Home
 afterEach(() => home.dispose())
@@ -21,11 +21,12 @@ afterEach(() => home.dispose())
 const agents = async () => (await findProcesses(home)).filter(({ command }) => command.endsWith(' agent -D'))
 
 async function look(env: Environment = home.env): Promise<Facts> {
-  const before = await takeSnapshot(home.path, [home.runtime])
+  const others = [home.runtime, ...agentsOwn(home)]
+  const before = await takeSnapshot(home.path, others)
   const running = await agents()
   const facts = await doctor(home, [], env)
   // Nothing was changed, and no agent started.
-  expect(await takeSnapshot(home.path, [home.runtime])).toEqual(before)
+  expect(await takeSnapshot(home.path, others)).toEqual(before)
   expect(await agents()).toEqual(running)
   return facts
 }
@@ -72,6 +73,20 @@ describe('this machine', () => {
       await residentKeytool(['lock', '--passphrase-file', '-'], { env: agent.env, input: 'secret\n' })
       expect(await look(agent.env)).toMatchObject({ cause: 'agent-locked', status: 4, remedy: 'keytool unlock' })
     } finally {
+      await agent.stop()
+    }
+  })
+
+  test('agent-silent: one that runs, and does not answer, is not missing', async () => {
+    home = await homeWith({})
+    const agent = await startOurAgent(home)
+    process.kill(agent.pid, 'SIGSTOP')
+    try {
+      const facts = await look(agent.env)
+      expect(facts).toMatchObject({ cause: 'agent-silent', status: 7, remedy: 'keytool list' })
+      expect(facts.evidence).toEqual([`runs (pid ${agent.pid}), and does not answer`])
+    } finally {
+      process.kill(agent.pid, 'SIGCONT')
       await agent.stop()
     }
   })

@@ -1,10 +1,23 @@
 import type { CauseRow } from './cause.js'
 import { connectTo } from './remedies.js'
 
-export type HereCause = 'agent-elsewhere' | 'agent-at-login' | 'keychain-locked' | 'ssh-modes' | 'session' | 'unknown'
+export type HereCause =
+  | 'agent-silent'
+  | 'agent-elsewhere'
+  | 'agent-at-login'
+  | 'keychain-locked'
+  | 'ssh-modes'
+  | 'session'
+  | 'unknown'
 
 /** What is wrong on this machine, and what nobody knows the cause of. */
 export const hereCauses: Readonly<Record<HereCause, CauseRow>> = {
+  'agent-silent': {
+    code: 'unreachable',
+    say: () => 'the agent runs, and does not answer',
+    advice: 'it may be busy: ask it again',
+    remedy: ({ program }) => `${program} list`,
+  },
   'agent-elsewhere': {
     code: 'unreachable',
     say: () => 'this shell asks no agent that answers',

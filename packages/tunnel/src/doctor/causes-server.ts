@@ -6,6 +6,7 @@ export type ServerCause =
   | 'authorized-keys-path'
   | 'authorized-keys-unreadable'
   | 'key-restricted'
+  | 'key-type'
   | 'key-refused'
   | 'account-refused'
   | 'login-ended'
@@ -39,6 +40,12 @@ export const serverCauses: Readonly<Record<ServerCause, CauseRow>> = {
     say: ({ account }) => `the key's own line in authorized_keys does not let ${account} in from here, or now`,
     advice: 'change its options; on the server',
     remedy: () => 'vi ~/.ssh/authorized_keys',
+  },
+  'key-type': {
+    code: 'secret-wrong',
+    say: () => 'the server takes no keys of this type or size, whoever has them',
+    advice: 'make one of another type (keytool gen -t TYPE); which it takes, says on the server',
+    remedy: () => `sudo sshd -T | grep -iE 'pubkeyaccepted|requiredrsa'`,
   },
   'key-refused': {
     code: 'secret-wrong',

@@ -5,8 +5,8 @@ import { KeytoolError } from '@keytool/keygen'
 import type { Context } from '../../context.js'
 import { type AgentOptions, isAsleep, lookFor, placeOf, styleOf } from './options.js'
 
-/** How long an agent may take to end. In milliseconds. */
-const END_LIMIT = 5_000
+/** How long an agent may take to end: its ledger is put on the disk first, which may be busy. In milliseconds. */
+const END_LIMIT = 15_000
 
 /** `agent stop`: ours, at its fixed place or where `-a` says. */
 export async function stopOurs(options: AgentOptions, context: Context): Promise<number> {

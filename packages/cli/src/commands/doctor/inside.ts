@@ -5,6 +5,7 @@ import {
   type Connection,
   type Diagnosis,
   diagnose,
+  lookAtClosed,
   lookForKeys,
   type Observed,
   openKeyFile,
@@ -118,6 +119,8 @@ async function look(
     return { ...found, evidence: [...new Set([...found.evidence, ...more.map(tellRemark), ...evidence])] }
   } catch (error) {
     if (!isKeytoolError(error) || error.code === 'cancelled') throw error
+    const closed = error.code === 'failed' ? await lookAtClosed(connection, clues) : undefined
+    if (closed) return { ...closed, evidence: [...closed.evidence, ...evidence, ...remarks().map(tellRemark)] }
     if (error.code === 'failed' || error.code === 'damaged') {
       // What stands in our way there stands in sshd's, too.
       const own = { text: error.message, advice: 'look at it there', remedy: 'ls -ld ~ ~/.ssh ~/.ssh/authorized_keys' }

@@ -1,4 +1,4 @@
-import { connectAgent } from '@keytool/agent'
+import { connectAgent, findServer } from '@keytool/agent'
 import { detectPrivate, isKeytoolError } from '@keytool/keygen'
 import type { Context } from '../../../context.js'
 import { withFile } from '../../../files.js'
@@ -7,7 +7,7 @@ import { openKeychain } from '../../../keychain.js'
 import { defaultKeyFiles } from '../../../signers.js'
 import { count } from '../../../text.js'
 import { describeLogin, keychainWords, lookAround } from '../../agent/around.js'
-import { isAsleep, lookFor, placeOf } from '../../agent/options.js'
+import { type AgentPlace, isAsleep, lookFor, placeOf } from '../../agent/options.js'
 import { findOther, nameOther } from '../../agent/other.js'
 import { loadable } from '../keys.js'
 import type { Check, Found } from './check.js'
@@ -17,14 +17,20 @@ const PATIENCE = 3_000
 
 type OurState =
   | { readonly state: 'asleep' | 'gone' }
+  | { readonly state: 'silent'; readonly pid: number }
   | { readonly state: 'runs'; readonly keys: number; readonly locked: boolean }
 
 /** Our own agent, which nobody wakes by looking. */
 async function lookAtOurs(context: Context): Promise<OurState> {
   const place = placeOf({}, context)
   if (await isAsleep(place, context)) return { state: 'asleep' }
-  const found = await lookFor(place).catch(passOver)
-  if (!found) return { state: 'gone' }
+  try {
+    if (!(await lookFor(place))) return lookAtProcess(place)
+  } catch (error) {
+    // Where it could be another user's nothing is believed.
+    passOver(error)
+    return { state: 'gone' }
+  }
   try {
     const agent = await connectAgent(place.socket, { timeout: PATIENCE })
     try {
@@ -34,8 +40,14 @@ async function lookAtOurs(context: Context): Promise<OurState> {
     }
   } catch (error) {
     passOver(error)
-    return { state: 'gone' }
+    return lookAtProcess(place)
   }
+}
+
+/** One that is there and too busy to answer needs no other one beside it. */
+async function lookAtProcess({ socket, pidFile }: AgentPlace): Promise<OurState> {
+  const server = await findServer(socket, pidFile)
+  return server ? { state: 'silent', pid: server.pid } : { state: 'gone' }
 }
 
 /** Who signs: ours, or the one this shell asks. */
@@ -43,6 +55,10 @@ export const checkAgent: Check = async context => {
   const ours = await lookAtOurs(context)
   if (ours.state === 'asleep') return { text: 'starts when it is first asked' }
   if (ours.state === 'runs') return judgeKeys(ours, context)
+  if (ours.state === 'silent') {
+    const advice = `it may be busy: ask it again (kill ${ours.pid} ends it)`
+    return { text: `runs (pid ${ours.pid}), and does not answer`, cause: 'agent-silent', advice }
+  }
   const other = await findOther(context, context.places.agentSocket)
   if (other?.keys !== undefined) return { text: `${nameOther(other)} (${count(other.keys, 'key')})` }
   const open = await findOpenKey(context)
