@@ -7,6 +7,7 @@ import {
   type ConnectOptions,
   connect,
   type HostProof,
+  type HostSettings,
   weakAlgorithmsIn,
 } from '@keytool/tunnel'
 import { openAgentIfThere } from './agent-link.js'
@@ -14,12 +15,13 @@ import { canAskSecret } from './ask.js'
 import { bindAgent } from './bind-agent.js'
 import { askingNobody, type Context, leavingWith } from './context.js'
 import { isLocked } from './held-keys.js'
+import { fromHome } from './home-path.js'
 import { followHostKeys, policyFor } from './hosts-of.js'
 import type { LogInOptions } from './log-in-options.js'
 import { passwordSource } from './password.js'
-import type { Destination } from './reach.js'
+import { type Destination, showDestination } from './reach.js'
 import { signersFor } from './signers-for.js'
-import type { Way } from './way.js'
+import { connectTime, type Way } from './way.js'
 
 /** In seconds: without signs of life, a connection that is lost looks like one where nothing is said. */
 const ALIVE_INTERVAL = 15
@@ -42,6 +44,7 @@ export async function logInAt(
   let offered = 0
   let keepsBack: string | undefined
   let proof: HostProof | undefined
+  const chosen = options.identity === undefined ? session?.key : fromHome(options.identity, caller.places.home)
   const forwarded = forwardedAgent(destination, options, agent)
   const { methods, tries, ...common } = connectOptions(destination, options, asking)
   const isAllowed = tries !== 0 && methods.some(method => method !== 'publickey')
@@ -69,11 +72,12 @@ export async function logInAt(
         },
       }),
       signers: async () => {
-        const signers = await signersFor(options.identity ?? session?.key, settings, agent, options, context)
+        const signers = await signersFor(chosen, settings, agent, options, context)
         offered = signers.length
         if (offered === 0 && agent) keepsBack = await whyNoKeys(agent, context)
         return signers
       },
+      onNotice: tellNotices(destination, options.tellsBanner === true && !isHushed(settings), context),
       askPassword: mayAsk ? passwordSource(options.passwordFile, asking, why) : undefined,
     })
   } catch (error) {
@@ -100,9 +104,33 @@ export function connectOptions(
     ...(tries !== undefined && { tries }),
     algorithms: settings,
     weak: [...new Set([...(session?.weak ?? []), ...weakAlgorithmsIn(settings)])],
+    handshakeTime: connectTime(settings),
     keepalive: { interval: (serverAliveInterval || ALIVE_INTERVAL) * 1000, count: serverAliveCountMax },
-    onUnsaved: error => context.say.note(`${error.message}: ${error.reason ?? ''}`),
+    onUnsaved: error => {
+      if (!isHushed(settings)) context.say.note(`${error.message}: ${error.reason ?? ''}`)
+    },
     ...followHostKeys(destination, options.verbose === true, context),
+  }
+}
+
+/** Levels of LogLevel at which ssh shows neither a banner nor warnings. */
+const HUSHED: readonly (string | undefined)[] = ['QUIET', 'FATAL', 'ERROR']
+
+function isHushed({ logLevel }: Pick<HostSettings, 'logLevel'>): boolean {
+  return HUSHED.includes(logLevel)
+}
+
+/** Shows what a server says to whoever logs in, so that nobody takes it for words of ours. */
+function tellNotices(
+  destination: Destination,
+  tellsBanner: boolean,
+  { say }: Context,
+): NonNullable<ConnectOptions['onNotice']> {
+  return (lines, kind) => {
+    const text = [`${showDestination(destination)} says:`, ...lines.map(line => `  | ${line}`)].join('\n')
+    // Without it a question may make no sense.
+    if (kind === 'question') say.prompt(text)
+    else if (tellsBanner) say.note(text)
   }
 }
 

@@ -9,6 +9,8 @@ export interface LogInOptions extends ReachOptions {
   /** `-A`. */
   readonly forwardAgent?: boolean
   readonly verbose?: boolean
+  /** Whether the server's banner is shown. */
+  readonly tellsBanner?: boolean
   /** How long TCP may take, in milliseconds. Default: ConnectTimeout, or 15 s. */
   readonly dialTime?: number
 }

@@ -32,11 +32,11 @@ export async function openWay(
   signal: AbortSignal | undefined,
   context: Context,
 ): Promise<Way> {
-  const { verbose = false, dialTime } = options
+  const { verbose = false, dialTime, tellsBanner = false } = options
   let way = startWay(hops[0] ?? { ...destination, hops }, dialTime, context)
   try {
     for (const hop of hops) {
-      const connection = await step(hop, way, { verbose }, signal, context).catch(error => {
+      const connection = await step(hop, way, { verbose, tellsBanner }, signal, context).catch(error => {
         throw asOfHop(error, hop, context)
       })
       way = continueThrough(connection, hop, dialTime)

@@ -12,6 +12,8 @@ const QUOTES = /[\p{Pi}\p{Pf}"″＂〃„‟]/gu
  */
 export function passwordSource(file: string | undefined, context: Context, why?: () => string): AskPassword {
   let given = false
+  /** The attempt whose first question was prefaced: a server may ask several in one. */
+  let prefaced = 0
   return async ({ user, host, text, kind, echo, attempt, left }) => {
     if (file !== undefined) {
       // Once: the same wrong password again would only count against the account, and what else is asked is no password.
@@ -28,8 +30,11 @@ export function passwordSource(file: string | undefined, context: Context, why?:
         hint: 'its first line has to be the password',
       })
     }
-    if (attempt === 1 && why) context.say.note(why())
-    if (attempt > 1) context.say.prompt(`that was refused; ${triesLeft(left)}`)
+    if (attempt !== prefaced) {
+      if (attempt > 1) context.say.prompt(`that was refused; ${triesLeft(left)}`)
+      else if (why) context.say.note(why())
+      prefaced = attempt
+    }
     const isPassword = kind === 'password' || /^password:?$/i.test(text)
     // What the server asks stands behind our own words and in quotes, so that it can't pass for a question of ours.
     const prompt = isPassword ? `password for ${user}@${host}` : `${user}@${host} asks "${text.replace(QUOTES, "'")}"`

@@ -1,11 +1,16 @@
 import type { Duplex } from 'node:stream'
 import { isKeytoolError, KeytoolError } from '@keytool/keygen'
-import { type Connection, type ConnectOptions, dial, dialByCommand } from '@keytool/tunnel'
+import { type Connection, type ConnectOptions, dial, dialByCommand, type HostSettings } from '@keytool/tunnel'
 import type { Context } from './context.js'
 import { type Destination, showDestination } from './reach.js'
 
 /** How long a host on the way may take to reach the next one, in milliseconds. */
 const DIAL_TIME = 15_000
+
+/** What ConnectTimeout says, in milliseconds. As for ssh, 0 is as good as nothing. */
+export function connectTime({ connectTimeout }: Pick<HostSettings, 'connectTimeout'>): number | undefined {
+  return connectTimeout ? connectTimeout * 1000 : undefined
+}
 
 /** How a host is reached: directly, through others, by a program. */
 export interface Way {
@@ -36,8 +41,7 @@ export function continueThrough(
   hop: Pick<Destination, 'user' | 'host' | 'port' | 'settings'>,
   dialTime?: number,
 ): Way {
-  const { connectTimeout } = hop.settings
-  const time = dialTime ?? (connectTimeout === undefined ? DIAL_TIME : connectTimeout * 1000)
+  const time = dialTime ?? connectTime(hop.settings) ?? DIAL_TIME
   return {
     dial: ({ host, port, signal }) =>
       // Nobody's socket here is connected to it: RFC 4254 section 7.2 wants an address all the same.
@@ -87,8 +91,8 @@ function namingHop(error: unknown, hop: Pick<Destination, 'user' | 'host' | 'por
 }
 
 function directly({ settings }: Destination, dialTime: number | undefined): Way['dial'] {
-  const { connectTimeout, addressFamily, bindAddress } = settings
-  const timeout = dialTime ?? (connectTimeout === undefined ? undefined : connectTimeout * 1000)
+  const { addressFamily, bindAddress } = settings
+  const timeout = dialTime ?? connectTime(settings)
   const family = addressFamily === 'inet' ? 4 : addressFamily === 'inet6' ? 6 : undefined
   return options =>
     dial({

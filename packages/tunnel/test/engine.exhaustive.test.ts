@@ -105,10 +105,10 @@ describe('a server that asks questions', () => {
       else context.reject(['password'])
     })
     const slow = async () => {
-      await new Promise(resolve => setTimeout(resolve, 400))
+      await new Promise(resolve => setTimeout(resolve, 2_500))
       return 'pw'
     }
-    const connection = await connect(to(port, { askPassword: slow, stepTime: 200 }))
+    const connection = await connect(to(port, { askPassword: slow, stepTime: 2_000 }))
     await connection.close()
     const cancelled = new KeytoolError('cancelled', 'Ctrl-C')
     await expect(connect(to(port, { askPassword: () => Promise.reject(cancelled) }))).rejects.toBe(cancelled)
@@ -202,19 +202,33 @@ test('nobody signs with SHA-1', async () => {
 
 describe('what does not speak SSH', () => {
   test.each([
-    ['a web server', 'HTTP/1.1 400 Bad Request\r\n\r\n', true],
-    ['SSH 1', 'SSH-1.5-old\r\n', true],
-    ['a line without end', 'x'.repeat(100_000), true],
-    ['lines without end', 'hello\r\n'.repeat(5000), true],
-    ['a mail server that waits', '220 mail.example ESMTP\r\n', false],
-  ])('%s', async (_what, text, ends) => {
+    ['a web server', 'HTTP/1.1 400 Bad Request\r\n\r\n', true, 'HTTP/1.1 400 Bad Request'],
+    ['SSH 1', 'SSH-1.5-old\r\n', true, 'SSH-1.5-old'],
+    ['a line without end', 'x'.repeat(100_000), true, `${'x'.repeat(80)}…`],
+    ['lines without end', 'hello\r\n'.repeat(5000), true, 'hello'],
+    ['a mail server that waits', '220 mail.example \u001b[2J\r\n', false, '220 mail.example \\u{1b}[2J'],
+  ])('%s', async (_what, text, ends, said) => {
     const port = await servers.raw(socket => {
       socket.write(text)
       if (ends) socket.end()
     })
-    await expect(connect(to(port, { stepTime: 300 }))).rejects.toMatchObject({
+    await expect(connect(to(port, { stepTime: 1_000 }))).rejects.toMatchObject({
       code: 'damaged',
       message: `what answers at 127.0.0.1:${port} does not speak SSH`,
+      reason: `it says ${said}`,
+    })
+  })
+
+  // sshd, in place of its identification.
+  test.each([
+    ['Exceeded MaxStartups', /MaxStartups/],
+    ['Not allowed at this time', /PerSourcePenalties/],
+  ])('%s: it can be tried again', async (words, reason) => {
+    const port = await servers.raw(socket => socket.end(`${words}\r\n`))
+    await expect(connect(to(port))).rejects.toMatchObject({
+      code: 'unreachable',
+      message: `127.0.0.1:${port} turns connections away`,
+      reason: expect.stringMatching(reason),
     })
   })
 
@@ -222,9 +236,11 @@ describe('what does not speak SSH', () => {
     ['hangs up at once', (socket: Socket) => socket.end(), 'hangs up'],
     ['says nothing', () => {}, 'does not answer'],
     ['falls silent after its name', (socket: Socket) => socket.write('SSH-2.0-x\r\n'), 'does not answer'],
+    ['falls silent within its name', (socket: Socket) => socket.write('SSH-2.0-x'), 'does not answer'],
+    ['leaves within its name', (socket: Socket) => socket.end('SSH-2'), 'closed the connection'],
   ])('a server that %s', async (_what, serve, message) => {
     const port = await servers.raw(serve)
-    await expect(connect(to(port, { stepTime: 300 }))).rejects.toMatchObject({
+    await expect(connect(to(port, { handshakeTime: 1_000 }))).rejects.toMatchObject({
       code: 'unreachable',
       message: `127.0.0.1:${port} ${message}`,
     })

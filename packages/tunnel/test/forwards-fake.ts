@@ -188,9 +188,9 @@ export function endOf(socket: Socket): Promise<string> {
   })
 }
 
-/** Looks again and again, for two seconds at most. */
+/** Looks again and again, for fifteen seconds at most. */
 export async function until(done: () => boolean): Promise<void> {
-  const end = Date.now() + 2000
+  const end = Date.now() + 15_000
   while (!done() && Date.now() < end) await new Promise(resolve => setTimeout(resolve, 2))
   expect(done()).toBe(true)
 }

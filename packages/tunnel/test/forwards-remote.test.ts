@@ -123,17 +123,22 @@ test('a target that resets: the channel is cut, never ended', async () => {
 })
 
 test('a channel that is cut resets the target', async () => {
+  let heard = 0
   const broken = new Promise<string>(resolve => {
     serve = socket => {
       socket.on('end', () => resolve('end')).on('error', error => resolve((error as NodeJS.ErrnoException).code ?? ''))
-      socket.resume()
+      socket.on('data', part => {
+        heard += part.length
+      })
     }
   })
   const { server } = await attached(`0:127.0.0.1:${port}`)
   const { far, outcome } = server.arrive()
   await outcome
   far.write('half')
-  setTimeout(() => far.destroy(), 20)
+  // A reset that comes together with data is read as an end.
+  await until(() => heard === 4)
+  far.destroy()
   expect(await broken).toBe('ECONNRESET')
 })
 

@@ -42,4 +42,4 @@ test('requests without end, from a server that reads no answers, end the connect
   const dial = async () => connectSocket(path)
   const connection = await connect(servers.to(22, { dial }))
   expect(await connection.closed).toMatchObject({ code: 'damaged', reason: 'it asks and reads no answers' })
-}, 120_000)
+}, 240_000)

@@ -9,6 +9,7 @@ import type { PasswordPrompt } from '../src/connection/auth.js'
 import { connect } from '../src/connection/connect.js'
 import type { Connection } from '../src/connection/connection.js'
 import { openForward } from '../src/forwards/open.js'
+import { until } from './forwards-fake.js'
 import { beneath, onChannel, Servers, say } from './servers.js'
 
 // Servers that speak SSH well, and use it to do harm.
@@ -80,8 +81,7 @@ describe('a channel that is opened and closed at once', () => {
     const connection = await closed()
     const stream = await connection.openDirect('a', 1, origin)
     // Whoever comes late to listen finds it cut all the same.
-    await new Promise(resolve => setTimeout(resolve, 50))
-    expect(stream.destroyed).toBe(true)
+    await until(() => stream.destroyed)
     await connection.close()
   })
 
@@ -195,7 +195,7 @@ describe('a login that never ends', () => {
       const again = () => say(client, [PK_OK, algo, data.toString('latin1')])
       for (let i = 0; i < 5; i++) setTimeout(again, 20 * i)
     })
-    const failure = connect(servers.to(port, { signers: [signer], stepTime: 1000 }))
+    const failure = connect(servers.to(port, { signers: [signer] }))
     await expect(failure).rejects.toMatchObject({
       code: 'damaged',
       message: `127.0.0.1:${port} asks for the same signature twice`,
@@ -236,5 +236,59 @@ describe('a prompt of the server’s', () => {
     const askPassword = async ({ text }: PasswordPrompt) => String(texts.push(text))
     await (await connect(servers.to(port, { askPassword }))).close()
     expect(texts).toEqual([shown])
+  })
+})
+
+describe('what a server says to whoever logs in', () => {
+  /** Logs in where the server asks one thing, with all that stands around it. */
+  async function hear(
+    ask: (context: ssh2.KeyboardAuthContext, answered: () => void) => void,
+    more: { banner?: string } = {},
+  ): Promise<string[]> {
+    const login = (context: ssh2.AuthContext) => {
+      if (context.method !== 'keyboard-interactive') return context.reject(['keyboard-interactive'])
+      ask(context, () => context.accept())
+    }
+    const port = await servers.ssh(login, undefined, more)
+    const told: string[] = []
+    const onNotice = (lines: readonly string[], kind: string) => void told.push(kind, ...lines)
+    const askPassword = async ({ text }: PasswordPrompt) => {
+      told.push(`? ${text}`)
+      return 'x'
+    }
+    await (await connect(servers.to(port, { onNotice, askPassword }))).close()
+    return told
+  }
+
+  test('comes line by line, escaped, before what it asks', async () => {
+    const menu = `Passcode or option${' for hana'.repeat(6)}\n\n 1. push\n 2. call\n\n(1-2): `
+    const banner = 'Be \u202eware\r\n\r\nof the dog\r\n'
+    const told = await hear(
+      (context, answered) => {
+        context.prompt([{ prompt: menu }], 'Two\u001b[2J', '\r\nfactors', answered)
+      },
+      { banner },
+    )
+    const lines = menu.trimEnd().split('\n')
+    const cut = `? ${menu.replaceAll(/\s+/g, ' ').slice(0, 60)}…`
+    expect(told).toEqual([
+      ...['banner', 'Be \\u{202e}ware', '', 'of the dog'],
+      ...['question', 'Two\\u{1b}[2J', 'factors', ...lines, cut],
+    ])
+  })
+
+  test('comes also where it asks nothing', async () => {
+    const told = await hear((context, answered) => context.prompt([], '', 'Touch your token', answered))
+    expect(told).toEqual(['question', 'Touch your token'])
+  })
+
+  test('is not told without end', async () => {
+    const banner = `${'x'.repeat(500)}\n`.repeat(60)
+    const told = await hear((context, answered) => context.prompt([{ prompt: 'Password: ' }], 'more', '', answered), {
+      banner,
+    })
+    expect(told[1]).toBe(`${'x'.repeat(160)}…`)
+    expect(told.length).toBeLessThan(60)
+    expect(told.at(-1)).toBe('? Password:')
   })
 })

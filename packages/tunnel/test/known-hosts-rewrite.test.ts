@@ -98,7 +98,7 @@ test('many rewriters and many who append, at once: nothing is lost', async () =>
   expect(gone.filter(line => lines.has(line))).toEqual([])
   expect([...ours, ...theirs].filter(line => !lines.has(line))).toEqual([])
   expect(await readdir(home)).toEqual(['known_hosts'])
-}, 30_000)
+}, 120_000)
 
 describe('the lock', () => {
   test('of a process that is gone, or of long ago, is taken away', async () => {

@@ -5,6 +5,7 @@ import { KeytoolError } from '@keytool/keygen'
 import { type ProbeKind, probeKindFor } from '../src/probe/kinds.js'
 import { probe } from '../src/probe/probe.js'
 import { systemClock } from '../src/supervisor/clock.js'
+import { until } from './forwards-fake.js'
 import { FakeClock, settle } from './supervisor-fakes.js'
 
 const servers: Server[] = []
@@ -33,7 +34,7 @@ async function serve(
   servers.push(server)
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const open = async (): Promise<Duplex> => {
+  const open = async (): Promise<Socket> => {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
     await once(socket, 'connect')
     return socket
@@ -162,8 +163,18 @@ describe('dead', () => {
   })
 
   test('one that breaks off', async () => {
-    const { open } = await serve(socket => socket.write('22', () => setTimeout(() => socket.resetAndDestroy(), 10)))
-    await expect(look('smtp', open)).rejects.toMatchObject({
+    let theirs: Socket | undefined
+    const { open } = await serve(socket => {
+      theirs = socket
+      socket.write('22')
+    })
+    const opened = async () => {
+      const ours = await open()
+      // A reset that comes together with data is read as an end.
+      void until(() => ours.bytesRead === 2).then(() => theirs?.resetAndDestroy())
+      return ours
+    }
+    await expect(look('smtp', opened)).rejects.toMatchObject({
       code: 'unreachable',
       message: 'it breaks off without a greeting',
     })

@@ -1,3 +1,5 @@
+import { generate, type PublicKey } from '@keytool/keygen'
+import { findRevocations, findTypeRule } from '../src/servers/server-rules.js'
 import { readServerSettings } from '../src/servers/server-settings.js'
 
 const account = ['user hana', 'home /home/ha na', 'groups users wheel']
@@ -94,5 +96,50 @@ test('an endless answer is cut', () => {
   const lines = Array.from({ length: 200_000 }, () => 'X y')
   expect(keys({ [main]: [...lines, 'AuthorizedKeysFile a'] })).toMatchObject({
     values: ['.ssh/authorized_keys', '.ssh/authorized_keys2'],
+  })
+})
+
+describe('rules about the key itself', () => {
+  let known: Readonly<Record<'ed25519' | 'rsa', PublicKey>>
+
+  beforeAll(async () => {
+    const [ed25519, rsa] = await Promise.all([generate('ed25519'), generate('rsa', { bits: 2048 })])
+    known = { ed25519: ed25519.publicKey, rsa: rsa.publicKey }
+  })
+
+  const rule = (type: keyof typeof known, lines: string[]) => findTypeRule(settings({ [main]: lines }), known[type])
+
+  test.each([
+    ['no rule', 'ed25519', []],
+    ['it is named', 'ed25519', ['PubkeyAcceptedAlgorithms ssh-ed25519,rsa-sha2-512']],
+    ['a pattern names it', 'rsa', ['PubkeyAcceptedAlgorithms rsa-*']],
+    ['others are added', 'ed25519', ['PubkeyAcceptedKeyTypes +ssh-rsa']],
+    ['others are put first', 'ed25519', ['PubkeyAcceptedAlgorithms ^ssh-rsa']],
+    ['others are taken away', 'ed25519', ['PubkeyAcceptedAlgorithms -ssh-rsa']],
+    ['one of the ways it signs is taken away', 'rsa', ['PubkeyAcceptedAlgorithms -ssh-rsa']],
+    ['it is large enough', 'rsa', ['RequiredRSASize 2048']],
+    ['sizes of another type', 'ed25519', ['RequiredRSASize 4096']],
+    ['what is no size', 'rsa', ['RequiredRSASize many']],
+    ['another user’s', 'ed25519', ['Match User bob', 'PubkeyAcceptedAlgorithms rsa-*']],
+  ] as const)('%s: it is taken', (_what, type, lines) => {
+    expect(rule(type, [...lines])).toBeUndefined()
+  })
+
+  test.each([
+    ['it is not named', 'ed25519', 'PubkeyAcceptedAlgorithms rsa-*,ecdsa-*', 'ED25519 keys'],
+    ['… by the name of before', 'ed25519', 'PubkeyAcceptedKeyTypes rsa-*', 'ED25519 keys'],
+    ['all ways it signs are taken away', 'rsa', 'PubkeyAcceptedAlgorithms -ssh-rsa,rsa-sha2-*', 'RSA keys'],
+    ['it is too small', 'rsa', 'RequiredRSASize 3072', 'RSA keys of 2048 bits'],
+  ] as const)('%s: the line is told', (_what, type, line, which) => {
+    expect(rule(type, [line])).toBe(`the server takes no ${which}: ${main} line 1: ${line}`)
+  })
+
+  test('a list of revoked keys is told, and none is none', () => {
+    const told = (line: string) => findRevocations(settings({ [main]: [line] }))
+    expect(told('RevokedKeys /etc/ssh/revoked')).toBe(
+      `the server has a list of revoked keys: ${main} line 1: RevokedKeys /etc/ssh/revoked`,
+    )
+    expect(told('RevokedKeys none')).toBeUndefined()
+    expect(told('')).toBeUndefined()
   })
 })

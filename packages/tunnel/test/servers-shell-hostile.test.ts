@@ -196,7 +196,12 @@ describe('what may keep sshd from heeding the file', () => {
       ["above drwxrwxr-x 1000 1000 /a'; rm -rf ~ #"],
       ["chmod go-w '/a'\\''; rm -rf ~ #'"],
     ],
-    ['a folder outside the home', ['above drwxrwxrwt 0 0 /tmp'], ['chmod go-w /tmp']],
+    ['a folder outside the home', ['above drwxrwxrwx 0 0 /a'], ['sudo chmod go-w /a']],
+    [
+      'one where everybody puts things: it stays open',
+      ['above drwxrwxrwt 0 0 /tmp'],
+      ['cp -RL ~/.ssh ~/.ssh.new && mv ~/.ssh ~/.ssh.old && mv ~/.ssh.new ~/.ssh'],
+    ],
     ['of somebody else', ['folder drwx------ 1001 1000 .ssh'], ['sudo chown 1000 ~/.ssh']],
     ['not to be entered', ['folder drw------- 1000 1000 .ssh'], ['chmod u+rwx ~/.ssh']],
     ['not to be read', ['file --w------- 1000 1000 .ssh/authorized_keys'], ['chmod u+rw ~/.ssh/authorized_keys']],

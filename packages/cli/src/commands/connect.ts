@@ -72,7 +72,7 @@ async function converse(plan: Plan, context: Context): Promise<number> {
   const { options, destination, terminal } = plan
   const signals = watchSignals()
   try {
-    const connection = await logIn(destination, options, signals.aborted, context)
+    const connection = await logIn(destination, { ...options, tellsBanner: true }, signals.aborted, context)
     try {
       return await talk(connection, plan, signals.aborted, context)
     } finally {

@@ -2,10 +2,11 @@ import { isKeytoolError, KeytoolError } from '@keytool/keygen'
 import { askTunnel } from '@keytool/tunnel'
 import type { Context, Run } from '../context.js'
 import { parse } from '../options.js'
+import { alreadyRunning } from './tunnel/already-running.js'
 import { holdInBackground } from './tunnel/background.js'
 import { holdAsChild, isChild } from './tunnel/child.js'
 import { readNumbers, type TunnelFlags, usage } from './tunnel/command-line.js'
-import { alreadyRunning, hold } from './tunnel/hold.js'
+import { hold } from './tunnel/hold.js'
 import { makePlan } from './tunnel/plan.js'
 
 /** What is no destination; a session of such a name is reached behind `--`. */
@@ -33,7 +34,7 @@ export const run: Run = async (args, context) => {
   // Where it can't be safely asked it is not; whoever starts it says why.
   const ask = () => askTunnel(context.places, plan.key).catch(() => undefined)
   const running = await ask()
-  if (running) return alreadyRunning(plan.name, running.pid, context)
+  if (running) return alreadyRunning(plan, running, context)
   try {
     return await hold(plan, context)
   } catch (error) {
@@ -41,6 +42,6 @@ export const run: Run = async (args, context) => {
     // Two starts at the same instant: the other one won. Or it is something else that is there.
     const winner = await ask()
     if (!winner) throw error
-    return alreadyRunning(plan.name, winner.pid, context)
+    return alreadyRunning(plan, winner, context)
   }
 }

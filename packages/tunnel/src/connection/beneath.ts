@@ -11,6 +11,10 @@ export interface Told {
   onKeyTaken(blob: Buffer): void
   /** A request of the server's about the whole connection (RFC 4254 section 4). */
   onGlobalRequest(name: string, data: unknown): void
+  /** The server said something to whoever logs in (SSH_MSG_USERAUTH_BANNER, RFC 4252 section 5.4). */
+  onBanner(text: string): void
+  /** The server asks, or only says something (SSH_MSG_USERAUTH_INFO_REQUEST, RFC 4256 section 3.2). */
+  onQuestions(name: string, instruction: string, prompts: readonly string[]): void
   /** The server said something for people to read (SSH_MSG_DEBUG, RFC 4253 section 11.3). */
   onRemark(text: string): void
 }
@@ -38,6 +42,13 @@ export interface Beneath {
           protocol: unknown,
           extensions: readonly { readonly name: string; readonly algs?: string[] }[],
         ) => void
+        USERAUTH_BANNER?: (protocol: unknown, text: string) => void
+        USERAUTH_INFO_REQUEST: (
+          protocol: unknown,
+          name: string,
+          instruction: string,
+          prompts: readonly { readonly prompt: string }[],
+        ) => void
         USERAUTH_PK_OK: (protocol: unknown, algorithm: string, key: Buffer) => void
         USERAUTH_FAILURE: (protocol: unknown, methods: string[], partial: boolean) => void
         CHANNEL_OPEN_CONFIRMATION: (protocol: unknown, info: { readonly recipient: number }) => void
@@ -50,7 +61,7 @@ export interface Beneath {
 export function mendHandlers(engine: Beneath, told: Told): void {
   const handlers = engine._protocol._handlers
   const { EXT_INFO: extend, USERAUTH_PK_OK: take } = handlers
-  const { USERAUTH_FAILURE: refuse, CHANNEL_OPEN_CONFIRMATION: confirm } = handlers
+  const { USERAUTH_FAILURE: refuse, USERAUTH_INFO_REQUEST: ask, CHANNEL_OPEN_CONFIRMATION: confirm } = handlers
   handlers.EXT_INFO = (protocol, extensions) => {
     const found = extensions.find(({ name }) => name === 'server-sig-algs')
     if (found?.algs) told.onSignatureAlgorithms(found.algs)
@@ -72,6 +83,16 @@ export function mendHandlers(engine: Beneath, told: Told): void {
     confirm(protocol, info)
     const opened = engine._chanMgr.get(info.recipient)
     if (opened !== before) opened?.stderr?.on('error', () => {})
+  }
+  handlers.USERAUTH_BANNER = (_protocol, text) => told.onBanner(text)
+  // One without questions it answers by itself, and nobody would hear what it says.
+  handlers.USERAUTH_INFO_REQUEST = (protocol, name, instruction, prompts) => {
+    told.onQuestions(
+      name,
+      instruction,
+      prompts.map(({ prompt }) => prompt),
+    )
+    ask(protocol, name, instruction, prompts)
   }
   handlers.DEBUG = (_protocol, _display, text) => told.onRemark(text)
   // It would ask the server to prove each host key it shows, and remember every question until it is answered.

@@ -9,6 +9,7 @@ import { type DialOptions, dial } from './dial.js'
 import type { OnHostKeys, Prove } from './host-key-news.js'
 import { type HostPolicy, type HostVerdict, knownAs, rememberHost, verifyHost } from './hostkeys.js'
 import type { HostProof } from './kex/exchanges.js'
+import type { OnNotice } from './notices.js'
 
 export interface ConnectOptions extends AuthOptions {
   /** 1 to 65535. Default 22. */
@@ -18,11 +19,18 @@ export interface ConnectOptions extends AuthOptions {
   readonly timeout?: number
   /** For every answer of the server after that, in milliseconds. Default 10 s for its greeting, 30 s for the rest. */
   readonly stepTime?: number
+  /** The same for its greeting and for its part of the first key exchange, whatever `stepTime` says. */
+  readonly handshakeTime?: number | undefined
   /** Signs of life: every `interval` milliseconds; after `count` without answer it is lost. Default 15 s, 3. */
   readonly keepalive?: { readonly interval: number; readonly count: number }
   readonly signal?: AbortSignal
   /** A new connection to the agent, for sessions that forward it. Without it no session may. */
   readonly openAgent?: (() => Promise<Duplex>) | undefined
+  /**
+   * Told what the server says to people while they log in: banners (RFC 4252 section 5.4), and what stands around the
+   * questions of keyboard-interactive (RFC 4256 section 3.2). Lines are escaped and cut, and few.
+   */
+  readonly onNotice?: OnNotice | undefined
   /** Told when a confirmed host key could not be written down; the connection goes on. */
   readonly onUnsaved?: (error: KeytoolError) => void
   /**
@@ -80,6 +88,8 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     authentication: new Authentication(options),
     keepalive: options.keepalive,
     stepTime: options.stepTime,
+    handshakeTime: options.handshakeTime,
+    onNotice: options.onNotice,
     openAgent: options.openAgent,
     onHostKeys: (keys, prove) => followHostKeys(options, name, shown, keys, prove),
     signal,

@@ -17,14 +17,15 @@ import { checkInsides, watchPayloads } from './insides.js'
 import { Exchanges, type HostProof } from './kex/exchanges.js'
 import { Login, type SignatureDone, type SignFor } from './login.js'
 import { explainNoMatch } from './no-match.js'
+import { Notices, type OnNotice } from './notices.js'
 import { OpenedConnection, type OpeningClient } from './opened.js'
 import { isBeforeItsTurn } from './order.js'
 import { loadOpenssl } from './packets/openssl.js'
 import { takePackets } from './packets/take-over.js'
 import { replacePublicKeyAuth } from './public-key.js'
 import { Remarks } from './remarks.js'
-import { awaited, StepClock } from './step-clock.js'
-import { type EngineError, explainTrouble, noSsh, type Phase } from './trouble.js'
+import { awaited, StepClock, type StepTimes } from './step-clock.js'
+import { type EngineError, explainGreeting, explainTrouble, type Phase } from './trouble.js'
 
 type Client = InstanceType<typeof ssh2.Client>
 
@@ -33,6 +34,8 @@ const KEEPALIVE = { interval: 15_000, count: 3 }
 /** How long a polite goodbye may take, and before it what the host has begun to say of its keys, in milliseconds. */
 const GOODBYE_TIME = 2_000
 const NEWS_TIME = 1_000
+/** As much as an identification may have (RFC 4253 section 4.2): what answers is told by its first words. */
+const MAX_HEARD = 255
 
 export interface EngineOptions {
   /** For texts: `host:port`, ready to be shown. */
@@ -47,6 +50,8 @@ export interface EngineOptions {
   readonly authentication: Authentication
   readonly keepalive?: { readonly interval: number; readonly count: number } | undefined
   readonly stepTime?: number | undefined
+  readonly handshakeTime?: number | undefined
+  readonly onNotice?: OnNotice | undefined
   /** A new connection to the agent, for sessions that forward it. */
   readonly openAgent?: (() => Promise<Duplex>) | undefined
   readonly signal?: AbortSignal | undefined
@@ -75,6 +80,8 @@ class Engine {
   #news: HostKeyNews | undefined
   readonly #remarks = new Remarks()
   #received = 0
+  /** The first words of whoever answers, as Latin-1. */
+  #heard = ''
   #phase: Phase = 'hello'
   #failure: KeytoolError | undefined
   #closing = false
@@ -91,7 +98,7 @@ class Engine {
       () => this.#failure,
       () => this.#beneath._protocol._kexinit !== undefined,
     )
-    this.#clock = new StepClock(options.stepTime, time => this.#tooLate(time))
+    this.#clock = new StepClock(readTimes(options), time => this.#tooLate(time))
     this.#login = new Login({
       ...options,
       software: () => this.#beneath._remoteVer,
@@ -182,6 +189,10 @@ class Engine {
       if (openAgent) {
         carryAgent(client as unknown as OpeningEngine, openAgent, channel => this.#channels.adopt(channel))
       }
+      // Before the engine: what it makes of them is explained by them.
+      this.#socket.prependListener('data', (chunk: Buffer) => {
+        if (this.#heard.length < MAX_HEARD) this.#heard += chunk.toString('latin1', 0, MAX_HEARD - this.#heard.length)
+      })
       this.#socket.on('data', (chunk: Buffer) => {
         this.#received += chunk.length
         // Answers that nobody reads would pile up in memory: an honest server reads them.
@@ -203,7 +214,8 @@ class Engine {
   /** Before anything was said: what the engine lacks, and what it does wrong. */
   #takeOver(): void {
     const engine = this.#beneath
-    const { offer, onHostKeys } = this.#options
+    const { offer, onHostKeys, onNotice } = this.#options
+    const notices = new Notices(onNotice)
     const exchanges = new Exchanges(checkInsides(engine._protocol), offer.more, error => this.#fail(error))
     this.#exchanges = exchanges
     takePackets(engine._protocol, this.#socket)
@@ -225,6 +237,12 @@ class Engine {
       },
       // Those of the login itself come together with it, before the engine has said that the user is in.
       onRemark: text => this.#remarks.note(text),
+      onBanner: text => {
+        if (this.#phase === 'login') notices.banner(text)
+      },
+      onQuestions: (...said) => {
+        if (this.#phase === 'login' && this.#login.method === 'keyboard-interactive') notices.questions(...said)
+      },
     })
   }
 
@@ -283,9 +301,9 @@ class Engine {
   #tooLate(time: number): void {
     const { place } = this.#options
     this.#noteHello()
-    const silent = this.#phase !== 'hello' || this.#received === 0
     const reason = `waited ${time / 1000} s for ${awaited[this.#phase]}`
-    this.#fail(silent ? new KeytoolError('unreachable', `${place} does not answer`, { reason }) : noSsh(place))
+    const other = this.#phase === 'hello' ? explainGreeting(place, this.#heard) : undefined
+    this.#fail(other ?? new KeytoolError('unreachable', `${place} does not answer`, { reason }))
   }
 
   /** ssh2 does not say when it has read the server's greeting. */
@@ -323,13 +341,15 @@ class Engine {
     if (error.level === undefined && isKeytoolError(error)) {
       return error.code === 'damaged' ? this.#breach(error.reason ?? error.message) : error
     }
-    return explainTrouble(error, this.#phase, place)
+    return explainTrouble(error, this.#phase, place, this.#heard)
   }
 
   /** The first failure is the one that counts: later ones only follow from it. */
   #fail(error: unknown): void {
     const { place } = this.#options
-    this.#failure ??= isKeytoolError(error) ? error : explainTrouble(error as EngineError, this.#phase, place)
+    this.#failure ??= isKeytoolError(error)
+      ? error
+      : explainTrouble(error as EngineError, this.#phase, place, this.#heard)
     this.#clock.stop()
     this.#socket.destroy()
   }
@@ -350,6 +370,13 @@ class Engine {
     if (!this.#closing) this.#failure ??= new KeytoolError('unreachable', `${place} closed the connection`)
     this.#channels.cut(this.#failure ?? new KeytoolError('unreachable', 'the connection was closed'))
     return this.#closing ? undefined : this.#failure
+  }
+}
+
+function readTimes({ stepTime: each, handshakeTime: first = each }: EngineOptions): StepTimes {
+  return {
+    ...(each !== undefined && { login: each, ready: each }),
+    ...(first !== undefined && { hello: first, handshake: first }),
   }
 }
 

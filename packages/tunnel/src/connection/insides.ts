@@ -24,6 +24,8 @@ export interface Protocol {
     algorithm: unknown,
     sign?: (data: Buffer, done: (signature: Buffer) => void) => void,
   ) => void
+  windowChange(channel: number, rows: number, columns: number, height: number, width: number): void
+  signal(channel: number, name: string): void
 }
 
 export interface PacketReader {
@@ -85,6 +87,8 @@ export function checkInsides(protocol: Protocol | undefined): Protocol {
     typeof packets.write?.alloc === 'function' &&
     typeof protocol?._cipher?.encrypt === 'function' &&
     typeof protocol.authPK === 'function' &&
+    typeof protocol.windowChange === 'function' &&
+    typeof protocol.signal === 'function' &&
     Array.isArray(protocol._authsQueue) &&
     protocol._kex === undefined
   if (protocol && fits) return protocol

@@ -98,7 +98,7 @@ export class OpenedConnection implements Connection {
         if (command === undefined) client.shell(pty, more, done)
         else client.exec(command, { ...more, ...(pty && { pty }) }, done)
       },
-      raw => makeSession(raw as RawSession, channels.adopt(raw, { keepStderr: true }), closed),
+      raw => makeSession(raw as RawSession, channels.adopt(raw, { keepStderr: true }), closed, client._protocol),
     )
   }
 
@@ -107,7 +107,7 @@ export class OpenedConnection implements Connection {
     return channels.open(
       `the subsystem ${showForeign(name)}`,
       done => client.subsys(name, done),
-      raw => makeSession(raw as RawSession, channels.adopt(raw, { keepStderr: true }), closed),
+      raw => makeSession(raw as RawSession, channels.adopt(raw, { keepStderr: true }), closed, client._protocol),
     )
   }
 

@@ -3,13 +3,19 @@ import { finished } from 'node:stream'
 import { KeytoolError } from '@keytool/keygen'
 import type { RawChannel } from './channel.js'
 import type { RemoteSession, SessionRequest, TerminalSize } from './connection.js'
+import type { Protocol } from './insides.js'
 import { encodeTerminalModes } from './terminal-modes.js'
 
 /** The engine's channel of a session. */
 export interface RawSession extends RawChannel {
-  setWindow(rows: number, columns: number, height: number, width: number): void
-  signal(name: string): void
+  readonly outgoing: RawChannel['outgoing'] & { readonly id: number; readonly state: string }
 }
+
+/** What asks for something on a channel without waiting for an answer (RFC 4254 sections 6.7 and 6.9). */
+export type Requests = Pick<Protocol, 'windowChange' | 'signal'>
+
+/** What the engine calls a channel that we have not closed. Its own methods send nothing once our input has ended. */
+const STANDING: readonly string[] = ['open', 'eof']
 
 /** What a session asks for, in the engine's words. */
 export function describeSession({ terminal, environment, forwardAgent }: SessionRequest): {
@@ -37,7 +43,12 @@ export function describeSession({ terminal, environment, forwardAgent }: Session
  * @param stream the same channel as an honest stream
  * @param lost settles when the connection is over
  */
-export function makeSession(raw: RawSession, stream: Duplex, lost: Promise<KeytoolError | undefined>): RemoteSession {
+export function makeSession(
+  raw: RawSession,
+  stream: Duplex,
+  lost: Promise<KeytoolError | undefined>,
+  requests: Requests,
+): RemoteSession {
   const stderr: Readable = raw.stderr
   const said: { status?: number; signal?: string } = {}
   raw.on('exit', (status: number | null, signal?: string) => {
@@ -59,15 +70,17 @@ export function makeSession(raw: RawSession, stream: Duplex, lost: Promise<Keyto
   ])
   // Whoever does not ask how it ended is not told by a crash.
   exit.catch(() => {})
+  // An end of input is none of requests (RFC 4254 section 5.3).
+  const isOpen = () => STANDING.includes(raw.outgoing.state)
   return {
     stdin: stream,
     stdout: stream,
     stderr,
     resize({ rows, columns, width = 0, height = 0 }: TerminalSize) {
-      raw.setWindow(rows, columns, height, width)
+      if (isOpen()) requests.windowChange(raw.outgoing.id, rows, columns, height, width)
     },
     signal(name: string) {
-      raw.signal(name)
+      if (isOpen()) requests.signal(raw.outgoing.id, name)
     },
     exit,
     close() {

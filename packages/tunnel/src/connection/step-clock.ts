@@ -1,6 +1,9 @@
 import type { Phase } from './trouble.js'
 
-/** How long the server may take for one step of each phase, in milliseconds, and what it owes then. */
+/** How long the server may take for one step of each phase, in milliseconds. */
+export type StepTimes = Partial<Readonly<Record<Phase, number>>>
+
+/** The usual, and what it owes then. */
 const steps: Readonly<Record<Phase, number>> = { hello: 10_000, handshake: 30_000, login: 30_000, ready: 30_000 }
 
 export const awaited: Readonly<Record<Phase, string>> = {
@@ -15,19 +18,19 @@ export const awaited: Readonly<Record<Phase, string>> = {
  * not set it back: only a step that is done does.
  */
 export class StepClock {
-  readonly #time: number | undefined
+  readonly #times: StepTimes
   readonly #tooLate: (time: number) => void
   #timer: NodeJS.Timeout | undefined
 
-  /** @param time for every step, instead of the table's */
-  constructor(time: number | undefined, tooLate: (time: number) => void) {
-    this.#time = time
+  /** @param times instead of the table's */
+  constructor(times: StepTimes, tooLate: (time: number) => void) {
+    this.#times = times
     this.#tooLate = tooLate
   }
 
   start(phase: Phase): void {
     this.stop()
-    const time = this.#time ?? steps[phase]
+    const time = this.#times[phase] ?? steps[phase]
     this.#timer = setTimeout(() => this.#tooLate(time), time)
   }
 

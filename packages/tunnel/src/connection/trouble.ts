@@ -10,8 +10,18 @@ export interface EngineError {
   readonly code?: unknown
 }
 
-/** Retells an engine's error in the program's words. `place` is `host:port`, ready to be shown. */
-export function explainTrouble(error: EngineError, phase: Phase, place: string): KeytoolError {
+/** sshd's farewell at MaxAuthTries: it counts each key that is offered. */
+const TOO_MANY = /too many authentication failures/i
+
+/** What the engine calls an end of the connection before the greeting was whole. */
+const CLOSED = /lost before handshake/i
+
+/**
+ * Retells an engine's error in the program's words.
+ * @param place `host:port`, ready to be shown
+ * @param heard the first words of whoever answers, as Latin-1
+ */
+export function explainTrouble(error: EngineError, phase: Phase, place: string, heard = ''): KeytoolError {
   const reason = showForeign(error.message)
   const details = { reason, cause: error }
   if (error.level === 'client-socket')
@@ -21,21 +31,48 @@ export function explainTrouble(error: EngineError, phase: Phase, place: string):
   }
   if (typeof error.code === 'number') {
     // RFC 4253 section 11.1: the server ended it and says why. During the login that is an answer to what was offered.
-    return new KeytoolError(
-      phase === 'login' ? 'secret-wrong' : 'unreachable',
-      `${place} ended the connection`,
-      details,
-    )
+    const message = `${place} ended the connection`
+    if (phase !== 'login') return new KeytoolError('unreachable', message, details)
+    const hint = TOO_MANY.test(error.message) ? { hint: 'name the key that is meant: -i KEY' } : {}
+    return new KeytoolError('secret-wrong', message, { ...details, ...hint })
   }
-  if (phase === 'hello') return noSsh(place, error)
+  if (phase === 'hello') {
+    const other = explainGreeting(place, heard, error)
+    if (other) return other
+    if (CLOSED.test(error.message)) return new KeytoolError('unreachable', `${place} closed the connection`, details)
+  }
   if (/no matching/i.test(error.message)) {
     return new KeytoolError('unsupported', `${place} and this program have no algorithm in common`, details)
   }
   return new KeytoolError('damaged', `${place} breaks the SSH protocol`, details)
 }
 
-export function noSsh(place: string, cause?: unknown): KeytoolError {
-  return new KeytoolError('damaged', `what answers at ${place} does not speak SSH`, { cause })
+/** sshd's words in place of its identification: for MaxStartups, and for PerSourcePenalties since OpenSSH 9.8. */
+const TURNED_AWAY: readonly (readonly [words: RegExp, reason: string])[] = [
+  [/^Exceeded MaxStartups/, 'too many others are logging in at this moment (MaxStartups)'],
+  [/^Not allowed at this time/, 'it has seen too many logins fail from this address (PerSourcePenalties)'],
+]
+
+/**
+ * What is wrong with the first words of whoever answers.
+ * @param heard as Latin-1
+ * @returns `undefined` when there are none, or they may be the beginning of SSH's
+ */
+export function explainGreeting(place: string, heard: string, cause?: unknown): KeytoolError | undefined {
+  const [line = '', ...more] = heard.split(/\r?\n/)
+  const busy = TURNED_AWAY.find(([words]) => words.test(line))
+  if (busy) {
+    return new KeytoolError('unreachable', `${place} turns connections away`, {
+      ...{ reason: busy[1], hint: 'try again in a while', cause },
+    })
+  }
+  const isBeginning = more.length === 0 && ('SSH-2.0-'.startsWith(line) || line.startsWith('SSH-2.0-'))
+  if (isBeginning) return undefined
+  const says = showForeign(line.trim(), 80)
+  return new KeytoolError('damaged', `what answers at ${place} does not speak SSH`, {
+    ...(says !== '' && { reason: `it says ${says}` }),
+    cause,
+  })
 }
 
 /** What the engine puts before the server's own words. */

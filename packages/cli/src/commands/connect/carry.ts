@@ -59,7 +59,10 @@ function follow(source: Readable, stages: readonly Transform[], sink: Writable):
   return new Promise(resolve => {
     last.once('end', resolve)
     // A cut is the session's affair, which knows why. What was held back is handed on.
-    source.once('error', () => (last === source ? resolve() : stages[0]?.end()))
+    const cut = () => (last === source ? resolve() : stages[0]?.end())
+    // A far side that has nothing to say may have closed before anybody could listen.
+    if (source.destroyed) cut()
+    else source.once('error', cut)
   })
 }
 

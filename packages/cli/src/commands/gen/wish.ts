@@ -14,6 +14,7 @@ import {
 import { askChoice, askText, askYes, hasTerminal } from '../../ask.js'
 import type { Context } from '../../context.js'
 import { isFolder, isThere } from '../../files.js'
+import { fromHome } from '../../home-path.js'
 import { newPassphrase } from '../../new-passphrase.js'
 import { wholeNumber } from '../../options.js'
 import { kinds } from './kinds.js'
@@ -132,18 +133,13 @@ async function placeOf(
   context: Context,
 ): Promise<string> {
   if (options.file === '') throw new KeytoolError('usage', 'the name of the file is empty', { hint: '-f FILE' })
-  if (options.file !== undefined) return fromHome(options.file, context)
+  if (options.file !== undefined) return fromHome(options.file, context.places.home)
   const suffix = format === 'openssh' ? '' : `.${format.replace(/\d$/, '')}`
   const stem = type.startsWith('ecdsa-') ? 'ecdsa' : type.replaceAll('-', '_')
   const fallback = join(context.places.ssh, `id_${stem}${suffix}`)
   if (!asking) return fallback
   const answer = await askText('Where', context, context.say.path(fallback))
-  return fromHome(answer, context)
-}
-
-/** A pattern stands in quotes, where no shell looks at the `~`. */
-function fromHome(path: string, context: Context): string {
-  return /^~[\\/]/.test(path) ? join(context.places.home, path.slice(2)) : path
+  return fromHome(answer, context.places.home)
 }
 
 async function commentsFor(

@@ -72,17 +72,25 @@ export const run: Run = async (args, context) => {
     ...(weak && weakAlgorithms && { weak }),
     forwards: forwards ? old.forwards : { local: [], remote: [], dynamic: [] },
   }
-  return keepSession(old, change(base, options), store, context)
+  return keepSession(old, change(base, options, context.places.home), store, context)
 }
 
-function change(old: Session, { drop = [], host, ...options }: FieldOptions & { drop?: string[] }): Session {
+function change(
+  old: Session,
+  { drop = [], host, ...options }: FieldOptions & { drop?: string[] },
+  home: string,
+): Session {
   const target = host === undefined ? undefined : parseTarget(host)
-  return withFields(without(old, drop), {
-    ...(target?.user !== undefined && { user: target.user }),
-    ...(target && { host: target.host }),
-    ...(target?.port !== undefined && { port: String(target.port) }),
-    ...options,
-  })
+  return withFields(
+    without(old, drop),
+    {
+      ...(target?.user !== undefined && { user: target.user }),
+      ...(target && { host: target.host }),
+      ...(target?.port !== undefined && { port: String(target.port) }),
+      ...options,
+    },
+    home,
+  )
 }
 
 const kinds = ['local', 'remote', 'dynamic'] as const

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 import { checkWeak, parseForward, type Session } from '@keytool/tunnel'
 import { checkDistinct } from '../../forwards.js'
+import { fromHome } from '../../home-path.js'
 import { type Usage, wholeNumber } from '../../options.js'
 
 /** What `save` and `edit` take of a session, as commander leaves it; `false` where an option's `--no-` form was given. */
@@ -41,7 +42,7 @@ export const fieldOptions: NonNullable<Usage['options']> = [
 const NO_CHARSET = 'none'
 
 /** The session with what the options say in place of what it had; forwards and weak algorithms are added. */
-export function withFields(session: Session, options: FieldOptions): Session {
+export function withFields(session: Session, options: FieldOptions, home: string): Session {
   const { user, charset, key, jump, proxyCommand, hostKeyAlias, host, port, forwardAgent } = options
   if (key === '') throw new KeytoolError('usage', "the name of the key's file is empty")
   // A name that nothing can be let in by would stop each connection.
@@ -62,7 +63,7 @@ export function withFields(session: Session, options: FieldOptions): Session {
   const texts = {
     user,
     charset: charset === NO_CHARSET ? false : charset,
-    key: typeof key === 'string' ? resolve(key) : key,
+    key: typeof key === 'string' ? resolve(fromHome(key, home)) : key,
     jump: jump ?? (proxyCommand ? false : undefined),
     proxyCommand: proxyCommand ?? (jump ? false : undefined),
     hostKeyAlias,

@@ -6,8 +6,9 @@ import { type ErrorCode, isKeytoolError, KeytoolError } from '@keytool/keygen'
 import { askTunnel } from '@keytool/tunnel'
 import { askSecret, askText, hasTerminal } from '../../ask.js'
 import { type Context, leavingWith } from '../../context.js'
+import { alreadyRunning } from './already-running.js'
 import { CHILD, type FromChild, type Question, type Report, type ToChild } from './child.js'
-import { alreadyRunning, defaultLog } from './hold.js'
+import { defaultLog } from './hold.js'
 import type { Plan } from './plan.js'
 
 /**
@@ -16,9 +17,9 @@ import type { Plan } from './plan.js'
  */
 export async function holdInBackground(plan: Plan, args: readonly string[], context: Context): Promise<number> {
   const { say, places } = context
-  const { key, name, flags } = plan
+  const { key, flags } = plan
   const running = await askTunnel(places, key).catch(() => undefined)
-  if (running) return alreadyRunning(name, running.pid, context)
+  if (running) return alreadyRunning(plan, running, context)
   const child = start(plan, withoutBackground(args), context)
   const relays = {
     stdout: relay(child.stdout, process.stdout),
@@ -36,7 +37,7 @@ export async function holdInBackground(plan: Plan, args: readonly string[], cont
       const { code, message, ...details } = report.error
       // Two starts at the same instant: the other one won. Or it is something else that is there.
       const winner = code === 'exists' ? await askTunnel(places, key).catch(() => undefined) : undefined
-      if (winner) return alreadyRunning(name, winner.pid, context)
+      if (winner) return alreadyRunning(plan, winner, context)
       throw new KeytoolError(code as ErrorCode, message, details)
     }
     say.line(`in the background (pid ${report.pid}); log: ${say.path(flags.log ?? defaultLog(plan, context))}`)

@@ -97,7 +97,9 @@ export async function hold(plan: Plan, outside: Context, options: HoldOptions = 
 /** Where no socket can be, the tunnel is as good as ever; it can't be found by others. */
 function goOnUnseen(error: unknown, say: Say): undefined {
   if (!isKeytoolError(error) || error.code === 'exists') throw error
-  say.note(`tunnel status will not see this one: ${say.path(error.message)}: ${say.path(error.reason ?? '')}`)
+  const { message, reason = '' } = error
+  const why = [message, reason].filter(text => text !== '').map(text => say.path(text))
+  say.note(`tunnel status will not see this one: ${why.join(': ')}`)
 }
 
 /** The server's mail, and the connection over which it was found, which becomes the tunnel's. */
@@ -108,7 +110,7 @@ interface Mail {
 
 async function lookForMail(plan: Plan, signal: AbortSignal, context: Context): Promise<Mail> {
   const { destination, flags } = plan
-  const connection = await logIn(destination, flags, signal, context)
+  const connection = await logIn(destination, { ...flags, tellsBanner: true }, signal, context)
   try {
     return { found: await findMail(connection, destination.host), connection }
   } catch (error) {
@@ -121,6 +123,8 @@ function start(plan: Plan, mail: Mail | undefined, log: WriteLine | undefined, c
   const { destination, flags } = plan
   const { connections, probeInterval } = readNumbers(flags)
   const forwards = [...plan.forwards, ...(mail ? forwardsTo(mail.found, plan.forwards) : [])]
+  // Each login has the same words: they are read once.
+  let tellsBanner = true
   const sayTrouble = sayTroubles(context.say, isLive(flags, context.say))
   for (const forward of forwards.filter(isOpenToOthers)) context.say.note(describeOpening(forward))
   return holdTunnel({
@@ -129,7 +133,11 @@ function start(plan: Plan, mail: Mail | undefined, log: WriteLine | undefined, c
     connect: async (signal, { dialTime }) => {
       const first = mail?.connection
       if (mail) mail.connection = undefined
-      return first ?? logIn(destination, { ...flags, ...(dialTime !== undefined && { dialTime }) }, signal, context)
+      if (first) return first
+      const options = { ...flags, tellsBanner, ...(dialTime !== undefined && { dialTime }) }
+      const connection = await logIn(destination, options, signal, context)
+      tellsBanner = false
+      return connection
     },
     ready: () => hasAgent(context),
     ...(flags.wait && { wait: true }),
@@ -200,11 +208,4 @@ export function defaultLog({ name, key, destination }: Plan, { places }: Context
   // Several may go to one place, each with forwards of its own.
   const which = destination.session ? '' : `-${key.slice(0, 6)}`
   return join(places.state, 'tunnels', `${name.replace(/[^\w.@-]/g, '_')}${which}.log`)
-}
-
-/** What a second start says. */
-export function alreadyRunning(name: string, pid: number | null, { say }: Context): number {
-  say.line(`tunnel ${name}: already running (pid ${pid})`)
-  say.facts({ state: 'already running', name, pid })
-  return 0
 }
