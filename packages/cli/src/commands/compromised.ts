@@ -100,7 +100,8 @@ async function treat(suspect: Suspect, { args, hosts, options }: Line, here: Her
     ? { members: [], named: new Set<Member>(), unknown: [] }
     : await findHosts(hosts, options, suspect, here, journals.hosts)
   showPlan(suspect, traces, found.members, context)
-  if (!options.dryRun && !options.yes) await askFirst(traces, found.members, context)
+  const isAnythingToDo = found.members.length > 0 || traces.some(({ remove }) => remove)
+  if (isAnythingToDo && !options.dryRun && !options.yes) await askFirst(traces, found.members, context)
   const signer = await signerOf(suspect, options, here)
   // First the hosts: the agent may have what is needed to prove it.
   const outcomes = await overHosts(found.members, options, context, (member, own) =>

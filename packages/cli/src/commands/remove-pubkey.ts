@@ -1,6 +1,6 @@
 import type { AgentClient } from '@keytool/agent'
 import { isKeytoolError, KeytoolError, type PublicKey, type Signer, showForeign } from '@keytool/keygen'
-import { findAdmission, findLines, openKeyFile, removePublicKey, verifyKeyAlone } from '@keytool/tunnel'
+import { findAdmission, findLines, HalfLogin, openKeyFile, removePublicKey, verifyKeyAlone } from '@keytool/tunnel'
 import { openAgentIfThere } from '../agent-link.js'
 import type { Context, Run } from '../context.js'
 import { exitStatus } from '../exit.js'
@@ -149,9 +149,15 @@ function takesPassword({ admission: { method, offered } }: OnServer['connection'
 }
 
 /** The key that let us in may be the only one that does. Another one is looked for that really logs in. */
-async function refuseLockout({ again }: OnServer, { chosen, agent, options }: Work, context: Context): Promise<void> {
+async function refuseLockout(
+  { connection, again }: OnServer,
+  { chosen, agent, options }: Work,
+  context: Context,
+): Promise<void> {
   const others = (await allSigners(agent, options, context)).filter(({ publicKey }) => !publicKey.equals(chosen.key))
-  for (const other of others.slice(0, MAX_OTHERS)) if (await isLetIn(again, other)) return
+  // What came behind this key comes behind another one, too.
+  const isHalfEnough = connection.admission.method !== 'publickey'
+  for (const other of others.slice(0, MAX_OTHERS)) if (await isLetIn(again, other, isHalfEnough)) return
   throw new KeytoolError('refused', 'this very key let us in, and no other key here is let in', {
     reason: 'nothing was changed: without it you might be locked out',
     hint: 'log in by password (--password-file), or say --force',
@@ -161,11 +167,12 @@ async function refuseLockout({ again }: OnServer, { chosen, agent, options }: Wo
 /** One that nobody can open here is no way in, whatever the server thinks of it. */
 const noWayIn: readonly string[] = ['secret-wrong', 'secret-needed', 'not-found', 'damaged', 'unsupported']
 
-async function isLetIn(again: OnServer['again'], signer: Signer): Promise<boolean> {
+async function isLetIn(again: OnServer['again'], signer: Signer, isHalfEnough: boolean): Promise<boolean> {
   try {
     await verifyKeyAlone(again, signer)
     return true
   } catch (error) {
+    if (error instanceof HalfLogin) return isHalfEnough
     if (!isKeytoolError(error) || !noWayIn.includes(error.code)) throw error
     return false
   }

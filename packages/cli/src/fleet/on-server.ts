@@ -1,10 +1,11 @@
 import type { AgentClient } from '@keytool/agent'
 import type { PublicKey, Signer } from '@keytool/keygen'
-import { type Connection, type ConnectOptions, connect } from '@keytool/tunnel'
+import { type Connection, type ConnectOptions, connect, type HostProof } from '@keytool/tunnel'
 import { openAgentIfThere } from '../agent-link.js'
 import { canAskSecret } from '../ask.js'
 import { bindAgent } from '../bind-agent.js'
 import type { Context } from '../context.js'
+import { keysLast } from '../keys-last.js'
 import { openWay } from '../log-in.js'
 import { connectOptions, heedBatchMode, withAgentOf } from '../log-in-at.js'
 import type { LogInOptions } from '../log-in-options.js'
@@ -27,11 +28,14 @@ export interface ServerLogin {
   readonly options: Pick<LogInOptions, 'passwordFile' | 'passphraseFile' | 'hostKey' | 'verbose'> & {
     readonly dryRun?: boolean
   }
-  /** Offered in this order, before a password is asked for. */
+  /**
+   * Offered in this order, before a password is asked for. A password from a file is meant to be used: then only where the
+   * server takes none, or wants a key besides.
+   */
   readonly signers: readonly Signer[]
   /**
    * Whether the keys come behind them that `keytool connect` would offer to this host: that of the file of hosts or of
-   * the session, or those of ssh_config, the agent and ~/.ssh. A password from a file is meant to be used: then none of them.
+   * the session, or those of ssh_config, the agent and ~/.ssh.
    */
   readonly usualKeys?: boolean
   /** Keys that are not offered, whoever has them. */
@@ -108,9 +112,11 @@ async function logIn(
   context: Context,
 ): Promise<Connection> {
   const signers = new OfferedSigners(member, login, context)
+  const isGiven = login.options.passwordFile !== undefined && again.methods !== undefined
   const once = () =>
     connect({
       ...again,
+      ...(isGiven && { methods: keysLast(again.methods) }),
       onBinding: proof => signers.bind(proof),
       signers: async () => (await signers.all()).map(signer => question.beforeSigning(signer)),
       askPassword: question.askPassword,
@@ -145,6 +151,8 @@ class OfferedSigners {
   readonly #login: ServerLogin
   readonly #context: Context
   #agent: AgentClient | undefined
+  /** What tells the agent whom it signs for. */
+  #proof: HostProof | undefined
 
   constructor(member: Member, login: ServerLogin, context: Context) {
     this.#member = member
@@ -152,14 +160,16 @@ class OfferedSigners {
     this.#context = context
   }
 
-  get #wantsUsual(): boolean {
-    const { usualKeys = false, options } = this.#login
-    return usualKeys && options.passwordFile === undefined
+  bind(proof: HostProof): Promise<void> {
+    this.close()
+    this.#proof = proof
+    return Promise.resolve()
   }
 
-  async bind(proof: Parameters<typeof bindAgent>[1]): Promise<void> {
-    this.close()
-    if (!this.#wantsUsual) return
+  /** Only once keys are wanted: a password may do. */
+  async #openAgent(): Promise<void> {
+    const proof = this.#proof
+    if (!proof || this.#agent) return
     const asked = withAgentOf(this.#member.destination, this.#context)
     const agent = asked && (await openAgentIfThere(asked))
     if (!agent) return
@@ -172,8 +182,9 @@ class OfferedSigners {
   }
 
   async all(): Promise<readonly Signer[]> {
-    const { signers, isBarred = () => false } = this.#login
-    if (!this.#wantsUsual) return signers
+    const { signers, usualKeys = false, isBarred = () => false } = this.#login
+    if (!usualKeys) return signers
+    await this.#openAgent()
     const { destination, identity } = this.#member
     const chosen = identity ?? destination.session?.key
     // Who asks for a passphrase is asked once for all hosts: the keys in files are those of the run.

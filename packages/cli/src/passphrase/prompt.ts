@@ -11,7 +11,6 @@ export const labelColours: Readonly<Record<Strength['label'], 'red' | 'yellow' |
   'very strong': 'green',
 }
 
-/** A rating starts once nobody has typed for this long. */
 const PAUSE_MS = 80
 /** After Enter, what the answer shows is of one length: the screen's history need not tell the passphrase's. */
 const SHOWN_AFTERWARDS = 12
@@ -23,6 +22,8 @@ export interface PassphraseQuestion {
   readonly message: string
   /** Rates what is typed so far; undefined as long as nothing can be said. Absent: no meter. */
   readonly rate?: (passphrase: string) => Promise<Strength | undefined>
+  /** A rating starts once nobody has typed for this long, in milliseconds. Default 80. */
+  readonly pause?: number
   /** The word of a strength as this terminal shows it, in colour say. */
   readonly show?: (strength: Strength) => string
   /** Columns of the terminal that is written to. */
@@ -68,13 +69,13 @@ export async function makePassphrasePrompt(): Promise<PassphrasePrompt> {
     })
 
     useEffect(() => {
-      const { rate } = question
+      const { rate, pause = PAUSE_MS } = question
       if (!rate || typed === '') return
       let stale = false
       const timer = setTimeout(async () => {
         const strength = await rate(typed).catch(() => undefined)
         if (!stale) setRated({ typed, strength })
-      }, PAUSE_MS)
+      }, pause)
       return () => {
         stale = true
         clearTimeout(timer)

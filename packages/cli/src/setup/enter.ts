@@ -1,12 +1,15 @@
-import { connectAgent } from '@keytool/agent'
+import { type AgentClient, connectAgent } from '@keytool/agent'
 import { isKeytoolError, type PublicKey, type Signer } from '@keytool/keygen'
 import { type Connection, type ConnectOptions, connect, type HostPolicy, type UnknownHost } from '@keytool/tunnel'
+import { bindAgent } from '../bind-agent.js'
+import { isAsleep, placeOf } from '../commands/agent/options.js'
 import type { Context } from '../context.js'
+import { keysLast } from '../keys-last.js'
 import { openWay } from '../log-in.js'
 import { connectOptions, heedBatchMode } from '../log-in-at.js'
 import { passwordSource } from '../password.js'
 import type { Destination } from '../reach.js'
-import type { SetupKey } from './job.js'
+import { openOurs, type SetupKey } from './job.js'
 import { withSigner } from './signer.js'
 
 /** A login on the server that nothing was written for: who was met is noted by the step that says so. */
@@ -21,14 +24,14 @@ export interface Entry {
   close(): Promise<void>
 }
 
-type Again = Omit<ConnectOptions, 'signers' | 'askPassword'>
+type Again = Omit<ConnectOptions, 'signers' | 'askPassword'> & Required<Pick<ConnectOptions, 'methods'>>
 
 export interface EnterOptions {
   readonly hostKey?: string | undefined
   readonly passwordFile?: string | undefined
   /** Tried alone before all else, where it can sign. */
   readonly key: SetupKey
-  /** The agent that this shell asks, where that is not ours: its keys may spare the password. */
+  /** The agent that this shell asks, where that is not ours: its keys, as ours' do, may spare the password. */
   readonly otherAgent: string | undefined
 }
 
@@ -93,26 +96,37 @@ async function enterByKey(again: Again, key: SetupKey, context: Context): Promis
 
 const passable: readonly string[] = ['secret-wrong', 'secret-needed']
 
-/** By a key of the agent that is there besides, or by password. A password that was given is meant to be used. */
+/** By another key of an agent's, or by password. A password that was given is meant to be used. */
 async function enterOtherwise(
   again: Again,
   destination: Destination,
   { passwordFile, otherAgent, key }: EnterOptions,
   context: Context,
 ): Promise<Connection> {
-  const isAsked = otherAgent !== undefined && passwordFile === undefined
-  const agent = isAsked ? await connectAgent(otherAgent, { timeout: PATIENCE }).catch(() => undefined) : undefined
+  const agents = await openAgents(otherAgent, context)
   try {
-    const held = (await agent?.signers().catch(() => [])) ?? []
-    const others = held.filter(({ publicKey }) => !(key.publicKey && publicKey.equals(key.publicKey)))
     return await connect({
       ...again,
-      signers: others.slice(0, MAX_OTHERS),
+      ...(passwordFile !== undefined && { methods: keysLast(again.methods) }),
+      onBinding: async proof => void (await Promise.all(agents.map(agent => bindAgent(agent, proof)))),
+      signers: async () => {
+        const held = await Promise.all(agents.map(agent => agent.signers().catch(() => [])))
+        const others = held.flat().filter(({ publicKey }) => !(key.publicKey && publicKey.equals(key.publicKey)))
+        return others.slice(0, MAX_OTHERS)
+      },
       askPassword: passwordSource(passwordFile, heedBatchMode(destination, context)),
     })
   } finally {
-    agent?.close()
+    for (const agent of agents) agent.close()
   }
+}
+
+/** Those that run: nobody is woken for what may not be needed. */
+async function openAgents(other: string | undefined, context: Context): Promise<readonly AgentClient[]> {
+  const open = async (path: string) => connectAgent(path, { timeout: PATIENCE }).catch(() => undefined)
+  const ours = (await isAsleep(placeOf({}, context), context)) ? undefined : await openOurs(context)
+  const agents = [other === undefined ? undefined : await open(other), ours]
+  return agents.filter(agent => agent !== undefined)
 }
 
 /** The policy that asks about a host once, however many connections there are. */

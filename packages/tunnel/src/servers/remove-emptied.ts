@@ -3,6 +3,7 @@ import { isOfType } from '../sftp/attributes.js'
 import { joinPath, remotePath } from '../sftp/path.js'
 import { succeeds } from '../sftp/status.js'
 import type { KeyFileWay } from './key-file.js'
+import { openWhenRoom } from './open-session.js'
 import { openSftp } from './sftp-key-file.js'
 
 /** Fixed, for every shell: no single quote inside, no exclamation mark. Only what is empty goes. */
@@ -24,8 +25,8 @@ export async function removeEmptied(
   withFolder: boolean,
 ): Promise<void> {
   if (way === 'sftp') return removeBySftp(connection, withFolder)
-  await connection.exec(scripts.file)
-  if (withFolder) await connection.exec(scripts.folder)
+  await openWhenRoom(() => connection.exec(scripts.file))
+  if (withFolder) await openWhenRoom(() => connection.exec(scripts.folder))
 }
 
 async function removeBySftp(connection: Pick<Connection, 'openSubsystem'>, withFolder: boolean): Promise<void> {

@@ -25,6 +25,8 @@ export interface ServerSettings {
   readonly home: string
   /** Files that this user may not read: what they say is not known. */
   readonly hidden: readonly string[]
+  /** Whether any of them was shown. */
+  readonly isSeen: boolean
   /** @param keyword in small letters */
   get(keyword: string): ServerSetting
 }
@@ -62,6 +64,7 @@ export function readServerSettings(body: string): ServerSettings {
     user,
     home: facts.get('home') ?? '',
     hidden,
+    isSeen: main !== undefined,
     get: keyword => found.get(keyword) ?? { values: defaults.get(keyword) ?? [] },
   }
 }

@@ -2,12 +2,15 @@ import { type Attributes, isOfType, modeOf, showMode } from '../sftp/attributes.
 import type { Sftp } from '../sftp/client.js'
 import { folderOf, type RemotePath, showPath } from '../sftp/path.js'
 import { status, unlessRefused } from '../sftp/status.js'
+import { closingCommand } from './closing-command.js'
 import type { KeyFileFinding } from './key-file.js'
 import type { SftpPlace } from './sftp-place.js'
 import { findTarget, isThere } from './sftp-target.js'
 
 /** Others than its owner may write. */
 const WRITABLE = 0o022
+/** What lies in such a folder may be removed by its owner alone. */
+const STICKY = 0o1000
 /** Folders above the file that are looked at: more than anybody nests. */
 const MAX_DEPTH = 32
 
@@ -81,7 +84,8 @@ function* judge({ shown, attributes, type }: Looked, owner: number | undefined):
   if (mode !== undefined && (mode & WRITABLE) !== 0) {
     const who = [...(mode & 0o020 ? ['its group'] : []), ...(mode & 0o002 ? ['everybody'] : [])].join(' and ')
     const text = `${shown} may be written by ${who} (mode ${showMode(mode)})`
-    yield { kind: 'writable-by-others', path: shown, text, remedy: `chmod go-w ${typed}` }
+    const remedy = closingCommand(typed, { isOwn, isSticky: (mode & STICKY) !== 0 })
+    yield { kind: 'writable-by-others', path: shown, text, remedy }
   }
   if (mode !== undefined && isOwn && (mode & needed[type]) !== needed[type]) {
     const text = `${shown} can't be read by its own user (mode ${showMode(mode)})`

@@ -6,6 +6,7 @@ import type { SftpOptions } from '../sftp/channel.js'
 import { Sftp } from '../sftp/client.js'
 import { joinPath, remotePath } from '../sftp/path.js'
 import type { KeyFile } from './key-file.js'
+import { openWhenRoom } from './open-session.js'
 import { SftpKeeper } from './sftp-keeper.js'
 import type { LockClock } from './sftp-lock.js'
 import type { SftpPlace } from './sftp-place.js'
@@ -43,7 +44,7 @@ export async function openSftp(
   { reason, ...options }: Pick<SftpKeyFileOptions, 'reason' | 'timeout'>,
 ): Promise<Sftp> {
   try {
-    return await Sftp.open(connection, options)
+    return await openWhenRoom(() => Sftp.open(connection, options))
   } catch (error) {
     if (!isKeytoolError(error) || !['refused', 'unsupported'].includes(error.code)) throw error
     const told = [reason, error.code === 'refused' ? undefined : error.reason].filter(text => text !== undefined)

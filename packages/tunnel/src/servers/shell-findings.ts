@@ -1,4 +1,5 @@
 import { showForeign } from '@keytool/keygen'
+import { closingCommand } from './closing-command.js'
 import type { KeyFileFinding } from './key-file.js'
 import { wordOf } from './shell-words.js'
 
@@ -95,7 +96,8 @@ function judgeModes({ path, type, mode, owner, isAlone }: Listed, { uid }: Accou
   const writers = [...(mode[4] === 'w' && !isAlone ? ['its group'] : []), ...(mode[7] === 'w' ? ['everybody'] : [])]
   if (writers.length > 0) {
     const text = `may be written by ${writers.join(' and ')} (mode ${octal(mode)})`
-    found.push(finding('writable-by-others', path, text, `chmod go-w ${wordOf(path)}`))
+    const remedy = closingCommand(wordOf(path), { isOwn: owner === uid, isSticky: /[tT]/.test(mode[8] ?? '') })
+    found.push(finding('writable-by-others', path, text, remedy))
   }
   const needed = type === 'd' ? 2 : 0
   if (owner === uid && mode[needed] === '-') {
@@ -126,9 +128,9 @@ function shorten(name: string, { home }: Account): string {
   return within ? `~/${name.slice(home.length + 1)}` : name.startsWith('/') ? name : `~/${name}`
 }
 
-/** `rwxr-x---` as 0750. */
+/** `rwxr-x---` as 0750, `rwxrwxrwt` as 1777. */
 function octal(mode: string): string {
-  const digit = (from: number) =>
-    [4, 2, 1].reduce((sum, value, index) => sum + (/[-ST]/.test(mode[from + index] ?? '-') ? 0 : value), 0)
-  return `0${digit(0)}${digit(3)}${digit(6)}`
+  const sum = (isSet: (index: number) => boolean) => (isSet(0) ? 4 : 0) + (isSet(1) ? 2 : 0) + (isSet(2) ? 1 : 0)
+  const digit = (from: number) => sum(index => !/[-ST]/.test(mode[from + index] ?? '-'))
+  return `${sum(index => /[sStT]/.test(mode[index * 3 + 2] ?? ''))}${digit(0)}${digit(3)}${digit(6)}`
 }

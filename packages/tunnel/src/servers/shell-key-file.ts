@@ -15,6 +15,16 @@ export async function openShellKeyFile(shell: Shell): Promise<KeyFile> {
   return new ShellKeyFile(shell, await runScript(shell, readScript))
 }
 
+/**
+ * What may keep sshd from heeding the file, also where its own user can't read it. Changes nothing.
+ * @throws KeytoolError as {@link KeyFile.examine}; `unsupported` where there is no shell
+ */
+export async function examineByShell(shell: Shell): Promise<readonly KeyFileFinding[]> {
+  const { word, rest, body } = await runScript(shell, examineScript)
+  if (word !== 'user') throw wrongAnswer()
+  return readFindings(rest, body.toString('utf8'))
+}
+
 class ShellKeyFile implements KeyFile {
   readonly path: string
   readonly way = 'shell'
@@ -45,10 +55,8 @@ class ShellKeyFile implements KeyFile {
     throw wrongAnswer()
   }
 
-  async examine(): Promise<readonly KeyFileFinding[]> {
-    const { word, rest, body } = await runScript(this.#shell, examineScript)
-    if (word !== 'user') throw wrongAnswer()
-    return readFindings(rest, body.toString('utf8'))
+  examine(): Promise<readonly KeyFileFinding[]> {
+    return examineByShell(this.#shell)
   }
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { isKeytoolError, KeytoolError, showForeign } from '@keytool/keygen'
 import type { Connection, ExecResult } from '../connection/connection.js'
+import { openWhenRoom } from './open-session.js'
 import { explainFailure } from './shell-failures.js'
 
 /** A larger file is not one people keep by hand; it is neither read nor written. In bytes. */
@@ -43,13 +44,12 @@ export async function runScript(
   const kind = shell.software?.toLowerCase().startsWith('dropbear') ? 'dropbear' : 'other'
   const head = [marker, kind, ...lines].map(line => `${line}\n`).join('')
   const stdin = Buffer.concat([Buffer.from(head, 'utf8'), data ?? Buffer.alloc(0)])
-  const result = await shell.connection
-    .exec(script, { stdin, cap: MAX_FILE + NOISE, timeout: data === undefined ? READ_TIME : WRITE_TIME })
-    .catch(error => {
-      if (!isKeytoolError(error) || error.code !== 'damaged') throw error
-      // The scripts send no file above its limit: that is somebody else's noise.
-      throw new KeytoolError('unsupported', "the server's shell says more than any answer has", { cause: error })
-    })
+  const limits = { cap: MAX_FILE + NOISE, timeout: data === undefined ? READ_TIME : WRITE_TIME }
+  const result = await openWhenRoom(() => shell.connection.exec(script, { stdin, ...limits })).catch(error => {
+    if (!isKeytoolError(error) || error.code !== 'damaged') throw error
+    // The scripts send no file above its limit: that is somebody else's noise.
+    throw new KeytoolError('unsupported', "the server's shell says more than any answer has", { cause: error })
+  })
   const answer = readAnswer(result.stdout, marker)
   if (answer === 'none') throw noShell(result)
   if (answer === 'cut') throw new KeytoolError('failed', 'the server stopped in the middle of it', lastWords(result))

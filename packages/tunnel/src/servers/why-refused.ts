@@ -4,6 +4,7 @@ import { findLines } from './authorized-keys.js'
 import type { KeyFile, KeyFileFinding } from './key-file.js'
 import { readRefusals } from './remarks.js'
 import { settingsScript } from './scripts.js'
+import { findRevocations, findTypeRule } from './server-rules.js'
 import { readServerSettings, type ServerSettings } from './server-settings.js'
 import { runScript } from './shell-run.js'
 import { wordOf } from './shell-words.js'
@@ -16,10 +17,14 @@ export type RefusalCause =
   | 'authorized-keys-path'
   /** The server takes no keys at all from this account. */
   | 'publickey-off'
+  /** The server takes no keys of this type, or of this size. */
+  | 'key-type'
   /** The key is not in the file, or in no line that counts. */
   | 'absent'
   /** Its line does not let it in: `from=`, `expiry-time=`, options the server does not know. */
   | 'line-options'
+  /** The server reads this file, and has a rule that can't be seen from here. */
+  | 'rules'
   | 'unknown'
 
 export interface RefusalReport {
@@ -39,13 +44,13 @@ interface Seen {
   readonly remarks: readonly string[]
   /** The file's path there, whole. */
   readonly path: string
-  readonly key: { readonly lines: readonly { line: number; options: string }[] } | undefined
+  readonly key: { readonly itself: PublicKey; readonly lines: readonly { line: number; options: string }[] } | undefined
 }
 
 type Judge = (seen: Seen) => RefusalReport | undefined
 
 /** What may be the cause, in the order in which it decides: what the server said itself comes first. */
-const judges: readonly Judge[] = [said, elsewhere, switchedOff, absent, closedByModes, labelled, limited]
+const judges: readonly Judge[] = [said, elsewhere, switchedOff, ofType, absent, closedByModes, labelled, limited]
 
 /**
  * Why a key may not let its user in, as far as that user can see it on the server. Where this very connection offered the key
@@ -66,12 +71,22 @@ export async function explainRefusal(
     settings,
     remarks: connection.remarks ?? [],
     path: settings === undefined ? file.path : expandHome(file.path, settings.home),
-    key: key && { lines: findLines(await file.read(), key) },
+    key: key && { itself: key, lines: findLines(await file.read(), key) },
   }
   const reports = judges.flatMap(judge => judge(seen) ?? [])
   const [first] = reports
-  if (!first) return { cause: 'unknown', evidence: [], remedy: LOOK_INTO_LOG }
+  if (!first) return unseen(seen)
   return { ...first, evidence: [...new Set(reports.flatMap(({ evidence }) => evidence))] }
+}
+
+/** All is well with the file. Whether it is the one that counts is known where the settings can be read. */
+function unseen({ settings, path }: Seen): RefusalReport {
+  if (!settings || settings.hidden.length > 0 || !settings.isSeen || !filesOf(settings).includes(path)) {
+    return { cause: 'unknown', evidence: [], remedy: LOOK_INTO_LOG }
+  }
+  const revoked = findRevocations(settings)
+  const evidence = ['the server reads this file', ...(revoked === undefined ? [] : [revoked])]
+  return { cause: 'rules', evidence, remedy: LOOK_INTO_LOG }
 }
 
 /** Without a shell, or where it shows nothing, they are not known. */
@@ -97,9 +112,9 @@ function said({ remarks, findings, path, settings }: Seen): RefusalReport | unde
 
 function elsewhere({ settings, path }: Seen): RefusalReport | undefined {
   if (!settings) return undefined
-  const { values, from } = settings.get('authorizedkeysfile')
+  const { from } = settings.get('authorizedkeysfile')
   if (!from) return undefined
-  const files = values.filter(value => value.toLowerCase() !== 'none').map(value => expandTokens(value, settings))
+  const files = filesOf(settings)
   if (files.includes(path)) return undefined
   const read = files.length === 0 ? 'no file at all' : files.map(file => showForeign(file)).join(', ')
   const [first] = files
@@ -127,6 +142,12 @@ function switchedOff({ settings }: Seen): RefusalReport | undefined {
   }
 }
 
+function ofType({ settings, key }: Seen): RefusalReport | undefined {
+  const rule = settings && key && findTypeRule(settings, key.itself)
+  if (rule === undefined) return undefined
+  return { cause: 'key-type', evidence: [rule], remedy: `sudo sshd -T | grep -iE 'pubkeyaccepted|requiredrsa'` }
+}
+
 function absent({ key, path, settings }: Seen): RefusalReport | undefined {
   if (!key || key.lines.length > 0) return undefined
   const where = shorten(path, settings?.home)
@@ -151,7 +172,7 @@ function labelled({ findings }: Seen): RefusalReport | undefined {
 }
 
 /** Options that may keep a key out at all; whether these do, only the server knows. */
-const LIMITING = /(?:^|,)(?:from|expiry-time)="/i
+const LIMITING = /(?:^|,)(?:from|expiry-time|principals)="/i
 
 function limited({ key, path, settings }: Seen): RefusalReport | undefined {
   if (!key || key.lines.length === 0 || !key.lines.every(({ options }) => LIMITING.test(options))) return undefined
@@ -175,6 +196,11 @@ function showLine(path: string, line: number | undefined): string {
 
 function placeOf({ path, line }: { readonly path: string; readonly line: number }): string {
   return `${showForeign(path)} line ${line}:`
+}
+
+function filesOf(settings: ServerSettings): string[] {
+  const { values } = settings.get('authorizedkeysfile')
+  return values.filter(value => value.toLowerCase() !== 'none').map(value => expandTokens(value, settings))
 }
 
 /** As sshd_config(5) has it under TOKENS; a path that does not begin at the root begins at the home. */

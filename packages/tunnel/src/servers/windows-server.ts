@@ -1,5 +1,6 @@
 import { isKeytoolError, KeytoolError, showForeign } from '@keytool/keygen'
 import type { Connection } from '../connection/connection.js'
+import { openWhenRoom } from './open-session.js'
 
 /**
  * The commands that run on a Windows server. They are fixed, and mean the same to cmd.exe and to PowerShell, one of which is
@@ -70,7 +71,9 @@ async function run(
   command: string,
 ): Promise<{ readonly status: number | undefined; readonly text: string } | undefined> {
   try {
-    const { status, stdout, stderr } = await connection.exec(command, { cap: CAP, timeout: TIMEOUT })
+    const { status, stdout, stderr } = await openWhenRoom(() =>
+      connection.exec(command, { cap: CAP, timeout: TIMEOUT }),
+    )
     return { status, text: Buffer.concat([stdout, stderr]).toString('utf8') }
   } catch (error) {
     // A server that does not do it, or one whose shell does something else without end.

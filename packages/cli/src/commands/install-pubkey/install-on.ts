@@ -1,6 +1,7 @@
 import { isKeytoolError, KeytoolError, type Signer, showForeign } from '@keytool/keygen'
 import {
   explainRefusal,
+  HalfLogin,
   type InstallResult,
   installPublicKey,
   type KeyFile,
@@ -14,7 +15,7 @@ import { type HostOutcome, type Member, nameMember } from '../../fleet/member.js
 import { type OnServer, onServer } from '../../fleet/on-server.js'
 import { showDestination } from '../../reach.js'
 import type { InstallFlags } from './options.js'
-import { describeProof, describeResult } from './words.js'
+import { describeProof, describeResult, halfProof } from './words.js'
 
 /** What may be where whoever logs in sees nothing of it, by how the key was not let in: refused, or not even asked for. */
 const unseen: Readonly<Record<string, { readonly reason: string; readonly remedy?: string }>> = {
@@ -32,10 +33,9 @@ export function installOn(
   options: InstallFlags,
   context: Context,
 ): Promise<HostOutcome> {
-  // A password that was given is meant to be used. Otherwise keys may spare it, the chosen one first.
-  const signers: Signer[] = signer && options.passwordFile === undefined ? [signer] : []
+  const signers: Signer[] = signer ? [signer] : []
   const { sftp = false, dryRun = false, options: limits } = options
-  return onServer(member, { options, signers, usualKeys: true }, context, async server => {
+  const installed = onServer(member, { options, signers, usualKeys: true }, context, async server => {
     context.say.transient('installing')
     const file = await openKeyFile(server.connection, sftp ? { way: 'sftp' } : {})
     const result = await installPublicKey(file, key, { dryRun, ...(limits !== undefined && { options: limits }) })
@@ -50,6 +50,20 @@ export function installOn(
       context.say.error(error)
       return outcome(member, result, exitStatus[error.code], `not verified: ${showForeign(error.message)}`)
     }
+  })
+  return installed.catch(error => {
+    throw withoutCircle(error)
+  })
+}
+
+/** Whoever is let in by keys alone is told to put one there: which is what could not be done. */
+function withoutCircle(error: unknown): unknown {
+  if (!isKeytoolError(error) || error.code !== 'secret-wrong' || !error.hint?.includes('install-pubkey')) return error
+  const { code, message, reason } = error
+  return new KeytoolError(code, message, {
+    ...(reason !== undefined && { reason }),
+    hint: 'a key that is let in has to put this one there: load it (keytool add), or name it in ssh_config',
+    cause: error,
   })
 }
 
@@ -76,10 +90,11 @@ async function prove(
   try {
     return describeProof(await verifyKeyAlone(again, signer), result)
   } catch (error) {
+    if (error instanceof HalfLogin) return halfProof
     const blind = isKeytoolError(error) ? unseen[error.code] : undefined
     if (!blind) throw error
     const { cause, evidence, remedy } = await explainRefusal(connection, file, signer.publicKey)
-    const isLimited = cause === 'unknown' && options.options !== undefined
+    const isLimited = (cause === 'unknown' || cause === 'rules') && options.options !== undefined
     const reasons = [
       describeResult(result),
       ...(isLimited ? [`the options it was given may not allow this login: ${options.options}`] : []),

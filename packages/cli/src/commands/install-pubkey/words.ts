@@ -22,6 +22,9 @@ export function describeProof({ admittedBy }: Verified, result: InstallResult): 
   return `${proved} by ${showForeign(admittedBy.path)} line ${admittedBy.line}`
 }
 
+/** A server that wants a key and a password of everybody lets nobody in by a key alone: that it was right is all there is. */
+export const halfProof = 'verified: the server takes this key, and wants more besides'
+
 /** The server has the whole path, the file the one from the home folder on. */
 function isSameLine({ path, line }: NonNullable<Verified['admittedBy']>, result: InstallResult): boolean {
   return line === result.line && path.endsWith(result.path.replace(/^~/, ''))

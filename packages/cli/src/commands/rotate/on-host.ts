@@ -133,9 +133,7 @@ async function enter<T>(
 ): Promise<T> {
   const both = oldIsOut.has(record?.state ?? 'start') ? [pair.new, pair.old] : [pair.old, pair.new]
   const signers = [pair.way, ...both.map(({ signer }) => signer)].filter((each): each is Signer => each !== undefined)
-  // A password that was given is meant to be used.
-  const login = { options, signers: options.passwordFile === undefined ? signers : [], usualKeys: true }
-  return onServer(member, login, context, use)
+  return onServer(member, { options, signers, usualKeys: true }, context, use)
 }
 
 const oldIsOut: ReadonlySet<HostState> = new Set(['removing', 'old-removed', 'still-admitted', 'done', 'restoring'])

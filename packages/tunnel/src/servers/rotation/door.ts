@@ -18,7 +18,7 @@ export interface RotationDoor {
   file(): Promise<KeyFile>
   /**
    * The same over a connection that this key alone has opened, which proves it. The connection stays: asked twice, it logs
-   * in once.
+   * in once. Where the server takes the key and wants more besides, that proves it as well, and the file is {@link file}.
    * @throws KeytoolError `secret-wrong` when the server refuses the key, and as `connect` does
    */
   fileBy(signer: Signer): Promise<KeyFile>

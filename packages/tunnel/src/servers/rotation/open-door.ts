@@ -1,4 +1,5 @@
 import { isKeytoolError, KeytoolError, type Signer, showForeign } from '@keytool/keygen'
+import { HalfLogin } from '../../connection/auth.js'
 import { connect } from '../../connection/connect.js'
 import type { Connection } from '../../connection/connection.js'
 import { findAdmission } from '../admission.js'
@@ -37,7 +38,12 @@ export function openDoor({ connection, again }: RotationServer): RotationDoor & 
   return {
     file,
     async fileBy(signer) {
-      const own = await enter(signer)
+      const own = await enter(signer).catch(error => {
+        if (error instanceof HalfLogin) return undefined
+        throw error
+      })
+      // The key was right, and the server wants more of everybody: nobody is let in by a key alone.
+      if (!own) return file()
       return openKeyFile(own).catch(error => {
         if (!isKeytoolError(error) || !withoutFile.includes(error.code)) throw error
         return file()
