@@ -18,7 +18,7 @@ export default {
   // look at what another process does a moment later find it not done yet.
   maxWorkers: 3,
   // Not a second of it is meant to be used: it ends what hangs, on a machine that has other things to do, too.
-  testTimeout: 30_000,
+  testTimeout: 120_000,
   testSequencer: '<rootDir>/scripts/longest-first.mjs',
   reporters: ['default', '<rootDir>/scripts/closing-line.mjs'],
   projects: [

@@ -43,7 +43,7 @@ done
 exit 1
 `
 
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 25_000
 
 /** @param folder an empty one, for the program and all that it writes */
 export async function makeAskpass(folder: string): Promise<Askpass> {

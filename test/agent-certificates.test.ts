@@ -13,7 +13,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // Keys with certificates, added by ssh-add and by our own command: real servers that know an authority alone let them in.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const REMOVE = 18
 const SUCCESS = 6
@@ -225,7 +225,7 @@ test.each(types)('%s: keytool add takes the certificate along, of an encrypted f
       expect(await world.run('ssh', [...wayTo(shop, user, world.home), 'echo in'])).toMatchObject({ stdout: 'in\n' })
       expect((await residentKeytool(['remove', '--all'], { env })).status).toBe(0)
     }
-    expect(shop.sshd.log()).toMatch(/Accepted publickey for \S+ from .*-CERT SHA256:\S+ ID order 8 /)
+    await shop.sshd.waitForLog(/Accepted publickey for \S+ from .*-CERT SHA256:\S+ ID order 8 /)
   } finally {
     await world.dispose()
   }

@@ -21,7 +21,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // Keys that are used only when the user says so: what is asked, of whom, and who waits for it meanwhile.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const [LIST, SIGN] = [11, 13]
 const [FAILURE, IDENTITIES, SIGNATURE] = [5, 12, 14]

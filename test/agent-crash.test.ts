@@ -11,7 +11,7 @@ import { keytool, type RunResult, runOrThrow } from './world/run.js'
 
 // What becomes of the keys when the agent is killed and started again, and when it ends cleanly.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const PASSPHRASE = 'Xyzzy-plugh-4711'
 
@@ -148,6 +148,7 @@ test('what is kept for that: a file of the user alone, and no secret in it', asy
 
 test('conditions go on, and lifetimes are not begun anew', async () => {
   await writeFile(join(home.ssh, 'known_hosts'), `git.example ${await readFile(`${plain}.pub`, 'utf8')}`)
+  const began = performance.now()
   await ok('add', '--sealed', '-t', '100', '--idle', '5m', '-c', '--for', 'git@git.example', sealed)
   const added = performance.now()
   const [before] = await list()
@@ -156,7 +157,7 @@ test('conditions go on, and lifetimes are not begun anew', async () => {
   await sleep(Math.max(0, added + 2000 - performance.now()))
   await startAgain()
   const [after] = await list()
-  const passed = (performance.now() - added) / 1000
+  const passed = (performance.now() - began) / 1000
   // The lifetime is what was left when it was held again.
   expect({ ...after, left: 0, lifetime: 0 }).toEqual({ ...before, left: 0, lifetime: 0 })
   expect(after?.left).toBeLessThanOrEqual(98)

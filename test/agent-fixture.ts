@@ -2,13 +2,20 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connectRaw, string } from './agent-wire.js'
 import { leaveDuty } from './world/duty.js'
 import type { Environment, Home } from './world/home.js'
 import { residentKeytool } from './world/resident.js'
-import { keytool, run } from './world/run.js'
+import { keytool, killIfThere, run } from './world/run.js'
 import type { Running } from './world/start.js'
 
 // What the tests of test/agent-*.test.ts share: our agent in the background, and what can be seen of it from outside.
+
+/** Of the agent protocol: RFC 9987 section 5.8. */
+const EXTENSION = 27
+
+/** The duty that ends the agent `$1` of the home `$2`: the pid may be another program's by then. */
+export const endAgent = `tr '\\0' '\\n' </proc/$1/environ 2>/dev/null | grep -qx "HOME=$2" && kill -TERM "$1"`
 
 export interface OurAgent {
   readonly pid: number
@@ -27,7 +34,7 @@ export async function startOurAgent(home: Home, args: readonly string[] = ['-s']
   if (started.status !== 0) throw new Error(`keytool agent ended with ${started.status}\n${started.stderr}`)
   const lines = started.stdout
   const { socket, pid } = await evaluate(lines)
-  const guard = leaveDuty('kill -TERM "$1"', String(pid))
+  const guard = leaveDuty(endAgent, String(pid), home.path)
   const env = { ...home.env, SSH_AUTH_SOCK: socket, SSH_AGENT_PID: String(pid) }
   return {
     pid,
@@ -53,7 +60,7 @@ export async function evaluate(lines: string): Promise<{ socket: string; pid: nu
 }
 
 /** What has told that it could not start, or was told to end, may take a moment to be gone. In milliseconds. */
-const END_LIMIT = 3_000
+const END_LIMIT = 15_000
 
 /** Throws when a process with this home still runs, or anything lies in the agent's folder. */
 export async function expectNothingLeft(home: Home): Promise<void> {
@@ -114,14 +121,6 @@ function readAtOnce(path: string): string {
   }
 }
 
-function killIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
-}
-
 /** What everybody on the machine may see of a process, and its environment. Empty when it is gone, a zombie included. */
 export async function readProcess(pid: number): Promise<{ command: string; environ: string }> {
   const read = (name: string) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '')
@@ -134,7 +133,7 @@ export async function isRunning(pid: number): Promise<boolean> {
 }
 
 /** Waits until the process has ended. Throws when the time is over. */
-export async function waitForEnd(pid: number, timeoutMs = 5000): Promise<void> {
+export async function waitForEnd(pid: number, timeoutMs = 15_000): Promise<void> {
   const end = Date.now() + timeoutMs
   while (await isRunning(pid)) {
     if (Date.now() > end) throw new Error(`process ${pid} still runs after ${timeoutMs} ms`)
@@ -167,7 +166,20 @@ export async function takeSnapshot(path: string, except: readonly string[] = [])
   return [what, ...(await Promise.all(names.map(name => takeSnapshot(join(path, name), except)))).flat()]
 }
 
-/** An agent writes the lines of its ledger a few milliseconds after the deed. Waits until those of what was done are there. */
-export async function untilWritten(): Promise<void> {
+/** The folders in which an agent writes at any time: its ledger and what it learns, and what it keeps of its keys. */
+export function agentsOwn(home: Home): string[] {
+  return [join(home.path, '.local', 'state', 'keytool'), join(home.runtime, 'keytool')]
+}
+
+/**
+ * An agent writes the lines of its ledger a few milliseconds after the deed. Waits until those of what was done are there.
+ * @param socket of the agent: asked how it is, it writes what it has before it answers
+ */
+export async function untilWritten(socket?: string): Promise<void> {
   await sleep(150)
+  // One that has ended has written all of it.
+  const client = socket === undefined ? undefined : await connectRaw(socket).catch(() => undefined)
+  if (!client) return
+  await client.ask(EXTENSION, string('status@keytool'))
+  client.destroy()
 }

@@ -9,7 +9,7 @@ import { startKeytool } from './world/start.js'
 
 // ssh-agent's flags, those of 9.2 and of 10.6: taken, or refused, knowingly.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let home: Home
 /** A folder for temporary files of its own. */

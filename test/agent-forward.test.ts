@@ -25,7 +25,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // `ssh -A` from host to host with our agent: what may be used where, and what may be done from there.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const PASSPHRASE = 'sesame'
 const [FAILURE, SUCCESS, IDENTITIES, SIGNATURE, EXTENSION_FAILURE] = [5, 6, 12, 14, 28]

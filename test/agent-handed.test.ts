@@ -12,7 +12,7 @@ import { type Running, start } from './world/start.js'
 
 // A socket on which somebody else listens: systemd-socket-activate, and what it would have to be refused.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let home: Home
 let socket: string

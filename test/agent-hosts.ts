@@ -86,7 +86,7 @@ export async function succeed(env: Environment, args: readonly string[], options
 
 /** What the ledger says of these actions, oldest first. */
 export async function readLedger(env: Environment, ...actions: string[]): Promise<Record<string, unknown>[]> {
-  await untilWritten()
+  await untilWritten(env['SSH_AUTH_SOCK'])
   const all: Record<string, unknown>[] = JSON.parse(await succeed(env, ['log', '--json', '-n', '0']))
   return all.filter(({ action }) => actions.includes(String(action)))
 }

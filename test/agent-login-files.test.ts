@@ -1,9 +1,9 @@
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { jest } from '@jest/globals'
 import { type LoginFacts, type LoginFile, loginKindsOf, wholeText } from '@keytool/agent'
-import { evaluate, leaveHome, takeSnapshot } from './agent-fixture.js'
+import { until } from './agent-askpass.js'
+import { evaluate, findProcesses, leaveHome, takeSnapshot } from './agent-fixture.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { readPlist, readWithPython } from './world/python-read.js'
@@ -12,7 +12,7 @@ import { keytool, run, runOrThrow } from './world/run.js'
 
 // Without a systemd of the user's; and what other systems would read, read by the libraries that know those formats.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let home: Home
 
@@ -69,10 +69,13 @@ test.each(['plain', 'with a blank and 100%h $HOME "q" \'r\' `s` é☃ \\x'])(
     const path = join(folder, 'autostart/keytool-agent.desktop')
     expect(await runOrThrow(peerPath('gio'), ['launch', path], { env })).toMatchObject({ stderr: '' })
     const found = async () => JSON.parse(await succeed(['agent', 'status', '--json'], env))
-    for (let i = 0; i < 100 && !(await found()).running; i++) await sleep(50)
-    const { pid } = await found()
-    // A second login finds the first agent.
+    const { pid } = await until('the agent', async () => {
+      const status = await found()
+      return status.running && status
+    })
+    // A second login finds the first agent, and what it started ends.
     await runOrThrow(peerPath('gio'), ['launch', path], { env })
+    await until('the second one to end', async () => (await findProcesses(home)).every(each => each.pid === pid))
     const lines = await succeed(['agent', '-s'], env)
     expect((await evaluate(lines)).pid).toBe(pid)
     await succeed(['agent', 'stop'], env)

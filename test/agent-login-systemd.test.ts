@@ -1,9 +1,9 @@
 import { chmod, lstat, mkdir, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { jest } from '@jest/globals'
 import { createRunTool, installLogin, type LoginFacts, loginDisk, loginFacts, loginKindsOf } from '@keytool/agent'
 import { places } from '@keytool/agent/platform'
+import { until } from './agent-askpass.js'
 import { leaveHome, startOurAgent, untilWritten, waitForEnd } from './agent-fixture.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
@@ -13,7 +13,7 @@ import { startUserManager, type UserManager } from './world/user-manager.js'
 
 // From login on with a real systemd --user: what is written, enabled, started, and taken back.
 
-jest.setTimeout(90_000)
+jest.setTimeout(180_000)
 
 let home: Home
 let manager: UserManager
@@ -163,7 +163,7 @@ test('hardened as it is, it asks for passphrases, and knows who asks; its childr
   expect(inherited).toContain(' 0 -> ')
   expect(inherited).not.toContain(handed)
   expect(inherited).not.toContain('LISTEN')
-  await untilWritten()
+  await untilWritten(socket)
   const log = (await succeed('log', '--json')).split('\n').filter(line => line.includes('"sign"'))
   expect(log.join()).toContain('ssh-keygen')
 
@@ -190,7 +190,7 @@ test('one whose place systemd took all the same keeps its files to itself: no se
   await succeed('agent', 'install')
   await manager.systemctl('start', 'keytool-agent.socket')
   expect(await list()).toMatchObject(cutOff)
-  expect(await servicePid()).toBe(0)
+  await until('its end', async () => (await servicePid()) === 0)
   process.kill(agent.pid)
   await waitForEnd(agent.pid)
   await succeed('agent', 'install')
@@ -204,8 +204,7 @@ test('one that can not start keeps nobody waiting for ever, and comes back when 
   await succeed('agent', 'install')
   expect(await list()).toMatchObject(cutOff)
   await rm(policy)
-  for (let i = 0; i < 100 && (await activeState('keytool-agent.socket')) !== 'failed'; i++) await sleep(100)
-  expect(await activeState('keytool-agent.socket')).toBe('failed')
+  await until('its end', async () => (await activeState('keytool-agent.socket')) === 'failed')
   await succeed('agent', 'install')
   expect(await list()).toMatchObject(answered)
 })
@@ -217,7 +216,9 @@ test('paths with blanks, quotes, %, $ and other scripts are those that are run',
     [join(odd, 'node'), 'quoted'],
     [join(home.path, 'a b%h$HOME é☃ ;x'), 'plain'],
   ] as const) {
-    await writeFile(node, `#!/bin/sh\nprintf '%s\\n' "$0" "$@" "$XDG_STATE_HOME" >${join(home.path, state)}\n`)
+    const told = join(home.path, state)
+    const script = `printf '%s\\n' "$0" "$@" "$XDG_STATE_HOME" >${told}.new && mv ${told}.new ${told}`
+    await writeFile(node, `#!/bin/sh\n${script}\n`)
     await chmod(node, 0o700)
     const program = join(odd, 'keytool.cjs')
     const facts: LoginFacts = {
@@ -229,8 +230,7 @@ test('paths with blanks, quotes, %, $ and other scripts are those that are run',
     expect(kind?.name).toBe('systemd')
     if (kind) await installLogin(kind, facts, { disk: loginDisk, run: createRunTool(home.env) })
     await manager.systemctl('start', '--wait', 'keytool-agent.service')
-    for (let i = 0; i < 100 && !(await readdir(home.path)).includes(state); i++) await sleep(50)
-    const lines = (await readFile(join(home.path, state), 'utf8')).split('\n')
+    const lines = (await until(state, () => readFile(told, 'utf8').catch(() => undefined))).split('\n')
     expect(lines).toEqual([node, '--one', '', program, 'agent', '-D', odd, ''])
     await manager.systemctl('stop', 'keytool-agent.service', 'keytool-agent.socket')
   }
@@ -242,7 +242,7 @@ test('a desktop that hands its autostart to systemd starts the agent, too', asyn
   manager = await startUserManager(home.env)
   expect(await manager.systemctl('start', 'app-keytool\\x2dagent@autostart.service')).toMatchObject({ status: 0 })
   const found = async () => JSON.parse(await succeed('agent', 'status', '--json'))
-  for (let i = 0; i < 100 && !(await found()).running; i++) await sleep(50)
+  await until('the agent', async () => (await found()).running)
   expect(await list()).toMatchObject(answered)
   await succeed('agent', 'stop')
 })

@@ -12,7 +12,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // Every client logs in to a real sshd with every type of key, out of our agent alone: the key's files are gone by then.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let home: Home
 let user: SystemUser

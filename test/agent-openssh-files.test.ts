@@ -1,5 +1,6 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { jest } from '@jest/globals'
 import { generate, PublicKey, writePublicLine } from '@keytool/keygen'
 import { createHosts } from '../packages/agent/src/hosts/hosts.js'
 import { defaultPolicy, ruleOf } from '../packages/agent/src/policy/policy.js'
@@ -9,6 +10,8 @@ import { peerPath } from './world/peers.js'
 import { runOrThrow } from './world/run.js'
 
 // Files that ssh-keygen has made, as the agent reads them: by which it names hosts, and by which a policy names keys.
+
+jest.setTimeout(90_000)
 
 let home: Home
 

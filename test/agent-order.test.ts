@@ -19,7 +19,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // Twelve keys in the agent, a server that hears six, and a different one that it knows each time.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const MAX_TRIES = 6
 const names = Array.from({ length: 12 }, (_, index) => `key${index + 1}`)

@@ -9,7 +9,7 @@ import { type SshAgent, startSshAgent } from './world/ssh-agent.js'
 
 // The shell asks another agent so far: that is noticed, named, and its keys are offered.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let home: Home
 let other: SshAgent

@@ -24,7 +24,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // agent.json, member for member, with the programs that people use: what it allows, and what it refuses.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const PASSPHRASE = 'sesame'
 

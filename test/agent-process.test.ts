@@ -24,7 +24,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // The agent's process: what other programs of its user can do to it, and what lies in its memory.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const SIGN = 13
 const SIGNATURE = 14
@@ -137,7 +137,7 @@ print(json.dumps(found))
 import ctypes, time
 ctypes.CDLL(None).prctl(0x59616d61, ctypes.c_ulong(-1 & (2**64 - 1)), 0, 0, 0)
 print('up', flush=True)
-time.sleep(30)
+time.sleep(60)
 `
     const words = [...asUser(), peerPath('paramiko'), '-c', victim]
     await during(start('/usr/bin/setpriv', words, { env: home.env }), async ({ pid, waitFor }) => {
@@ -196,7 +196,7 @@ uid, gid, cwd, name, waits = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sy
 limit = lambda: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 null = subprocess.DEVNULL
 child = subprocess.Popen(sys.argv[6:], user=uid, group=gid, extra_groups=[], cwd=cwd, preexec_fn=limit, stdout=null, stderr=null)
-for _ in range(1000):
+for _ in range(3000):
     if not waits or os.path.exists(waits): break
     time.sleep(0.01)
 os.kill(child.pid, getattr(signal, name))
@@ -205,11 +205,11 @@ print(json.dumps({'signal': signal.Signals(os.WTERMSIG(status)).name, 'dumped': 
 `
     const crash = async (waits: string, ...command: string[]) => {
       const words = ['-c', script, String(user.uid), String(user.gid), work, signal, waits, ...command]
-      const { stdout } = await runOrThrow(peerPath('paramiko'), words, { env: home.env })
+      const { stdout } = await runOrThrow(peerPath('paramiko'), words, { env: home.env, timeoutMs: 50_000 })
       return JSON.parse(stdout)
     }
     // Any other program leaves one.
-    expect(await crash('', '/bin/sleep', '20')).toEqual({ signal, dumped: true })
+    expect(await crash('', '/bin/sleep', '60')).toEqual({ signal, dumped: true })
     for (const name of await readdir(work)) await rm(join(work, name))
 
     const place = join(work, 'agent.sock')
@@ -236,7 +236,7 @@ print(json.dumps({'signal': signal.Signals(os.WTERMSIG(status)).name, 'dumped': 
 
       for (const path of opened.slice(0, -1)) await chmod(path, 0o700)
       await chmod(socket, 0o600)
-      await untilWritten()
+      await untilWritten(socket)
       const entries: { action: string }[] = JSON.parse(await ok('log', '--json'))
       expect(entries.filter(({ action }) => action === 'connect')).toEqual([
         expect.objectContaining({ verdict: 'refused', uid: STRANGER, reason: 'another user', pid: expect.any(Number) }),
@@ -276,7 +276,7 @@ describe('two agents never serve one socket', () => {
       Array.from({ length: 6 }, () => startKeytool(['agent', '-D', '-s'], { env: home.env })),
     )
     try {
-      const said = await Promise.all(started.map(each => each.waitFor(/SSH_AUTH_SOCK=|keytool: .*/)))
+      const said = await Promise.all(started.map(each => each.waitFor(/SSH_AUTH_SOCK=|keytool: .*/, 40_000)))
       expect(said.filter(([text]) => text.startsWith('SSH_AUTH_SOCK='))).toHaveLength(1)
       await until('five ends', async () => (await findProcesses(home)).length === 1)
     } finally {
@@ -372,7 +372,8 @@ describe('what lies in its memory, as far as root can see', () => {
   })
 
   test('and gone when its time is over', async () => {
-    await ok('add', '-t', '2', plain)
+    // Long enough to be searched for meanwhile, all of the memory through.
+    await ok('add', '-t', '8', plain)
     await signOnce()
     expect(await search()).toEqual(['seed'])
     await expectClean()

@@ -26,7 +26,7 @@ import { openTerminal } from './world/terminal.js'
 
 // Keys that the agent holds still encrypted: what opens them, who is asked, and what seals them again.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const PASSPHRASE = 'Xyzzy-plugh-4711'
 const LIST = 11
@@ -148,7 +148,7 @@ async function states(): Promise<string[]> {
 }
 
 const ledger = async (): Promise<{ action: string; reason?: string; verdict?: string }[]> => {
-  await untilWritten()
+  await untilWritten(agent.socket)
   return JSON.parse(await ok('log', '-n', '0', '--json'))
 }
 
@@ -252,12 +252,14 @@ async function expectEd448(kind: string): Promise<void> {
 test('one question, however many ssh processes wait for it', async () => {
   await startAgent()
   await ok('add', '--sealed', fileOf(ED))
+  const countPostponed = () => sshd.log().match(/Postponed publickey/g)?.length ?? 0
+  const before = countPostponed()
   const logins: Promise<RunResult>[] = []
   for (let count = 0; count < 6; count++) {
     logins.push(run(peerPath('ssh'), sshArguments(ED), { env: agent.env, timeoutMs: 40_000 }))
   }
   // All have been told that the key would do, so that the next thing each of them does is to ask the agent.
-  await until('six logins', async () => (sshd.log().match(/Postponed publickey/g) ?? []).length >= 6)
+  await until('six logins', async () => countPostponed() >= before + 6)
   await askpass.waitFor(1)
   await askpass.answer(1, PASSPHRASE)
   for (const login of logins) expect(await login).toMatchObject({ status: 0, stdout: 'in\n' })
@@ -292,7 +294,8 @@ describe('who asks again after a no', () => {
       expect(await next.answer).toBe(FAILURE)
       next = await request(client, kind)
       if (!next.asked) return expect(await next.answer).toBe(FAILURE)
-      expect(performance.now() - since).toBeGreaterThanOrEqual(wait)
+      // The agent's clock may tick a moment apart from ours.
+      expect(performance.now() - since).toBeGreaterThanOrEqual(wait - 10)
     }
     throw new Error('the machine is too busy')
   }

@@ -9,7 +9,7 @@ import { type Home, temporaryHome } from './world/home.js'
 // A long day of an agent: two hundred thousand signatures, keys that come and go, and the ledger of it all. Nothing of it
 // stays in memory.
 
-jest.setTimeout(120_000)
+jest.setTimeout(400_000)
 
 const SUCCESS = 6
 const SIGN = 13
@@ -62,12 +62,12 @@ test('two hundred thousand signatures, with keys added and removed between, leav
   await work(WARM_UP)
   const before = await settled()
   await work(TOTAL - WARM_UP)
-  const after = await settled()
+  const after = await settled(before + 10 * MIB)
   for (const client of clients) client.destroy()
   expect(after - before).toBeLessThan(10 * MIB)
 
   // All of it is on record, each signature and what became of each key; the oldest files of it are given up.
-  const verified = await succeed(home, ['log', '--verify', '--json'], { env: agent.env, timeoutMs: 60_000 })
+  const verified = await succeed(home, ['log', '--verify', '--json'], { env: agent.env, timeoutMs: 120_000 })
   const { whole, compared, first, entries } = JSON.parse(verified)
   const others = 3 * (TOTAL / BETWEEN)
   expect([whole, compared, first + entries - 1]).toEqual([true, true, 1 + keys.length + TOTAL + others])
@@ -121,10 +121,13 @@ function makeKey(): Key {
   }
 }
 
-/** The memory of an agent at rest, in bytes: the smallest of what it takes for a while, as garbage waits to be collected. */
-async function settled(): Promise<number> {
+/**
+ * The memory of an agent at rest, in bytes: the smallest of what it takes for a while, as garbage waits to be collected.
+ * @param most it is waited for longer until it is less, in vain where it is not garbage
+ */
+async function settled(most = Number.POSITIVE_INFINITY): Promise<number> {
   const sizes: number[] = []
-  for (let i = 0; i < 15; i++) {
+  for (let i = 0; i < 15 || (i < 300 && Math.min(...sizes) >= most); i++) {
     const text = await readFile(`/proc/${agent.pid}/status`, 'utf8')
     sizes.push(Number(/VmRSS:\s+(\d+) kB/.exec(text)?.[1]) * 1024)
     await new Promise(resolve => setTimeout(resolve, 100))

@@ -12,7 +12,7 @@ import { type RunResult, run } from './world/run.js'
 // `ssh-add`, with every flag it has, drives our agent and OpenSSH's of the same version side by side, with the same keys,
 // and must not see a difference. Where one is meant, the test says so.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const types = [
   ['ed25519', []],

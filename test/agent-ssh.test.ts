@@ -11,7 +11,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // What OpenSSH's client says to our agent while it logs in, seen on the wire; and git, which logs in through it.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const LIST = 11
 const SIGN = 13

@@ -129,6 +129,8 @@ async function showKeys(client: RawClient): Promise<Shown[]> {
 export interface Watch {
   /** By Date.now(), when a list did not have the key any more. `undefined` while it has. */
   goneAt(blob: Buffer): number | undefined
+  /** By Date.now(), when the last list was asked for that had the key. `undefined` while none had. */
+  seenAt(blob: Buffer): number | undefined
   /** Whether any list had it sealed. */
   wasSealed(blob: Buffer): boolean
   /** Looks no more. Rejects with what went wrong. */
@@ -137,20 +139,21 @@ export interface Watch {
 
 /** In milliseconds. */
 const TICK = 20
-const LONGEST_WATCH = 45_000
+const LONGEST_WATCH = 110_000
 
 /** Looks at the list again and again. */
 export function watchKeys(socket: string): Watch {
-  const [present, gone, sealed] = [new Set<string>(), new Map<string, number>(), new Set<string>()]
+  const [present, gone, sealed] = [new Map<string, number>(), new Map<string, number>(), new Set<string>()]
   let isOver = false
   const look = async (client: RawClient) => {
+    const asked = Date.now()
     const shown = await showKeys(client)
     const now = Date.now()
     for (const { blob, state } of shown) if (state === 'sealed') sealed.add(blob)
     const blobs = new Set(shown.map(({ blob }) => blob))
-    for (const blob of present) if (!blobs.has(blob)) gone.set(blob, now)
+    for (const blob of present.keys()) if (!blobs.has(blob) && !gone.has(blob)) gone.set(blob, now)
     for (const blob of gone.keys()) if (blobs.has(blob)) gone.delete(blob)
-    for (const blob of blobs) present.add(blob)
+    for (const blob of blobs) present.set(blob, asked)
   }
   const looking = (async () => {
     const client = await connectRaw(socket)
@@ -166,6 +169,7 @@ export function watchKeys(socket: string): Watch {
   looking.catch(() => {})
   return {
     goneAt: blob => gone.get(blob.toString('base64')),
+    seenAt: blob => present.get(blob.toString('base64')),
     wasSealed: blob => sealed.has(blob.toString('base64')),
     async stop() {
       isOver = true

@@ -14,7 +14,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // Our agent before another one: OpenSSH's, whose keys are served under our agent's policy.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const PASSPHRASE = 'Xyzzy-plugh-4711'
 
@@ -105,7 +105,7 @@ const list = async (): Promise<{ comment: string; [fact: string]: unknown }[]> =
   JSON.parse((await ok('list', '--json')).stdout)
 const status = async () => JSON.parse((await ok('agent', 'status', '--json')).stdout)
 const ledger = async (): Promise<{ action: string; verdict?: string; [fact: string]: unknown }[]> => {
-  await untilWritten()
+  await untilWritten(ours.socket)
   return JSON.parse((await ok('log', '-n', '0', '--json')).stdout)
 }
 const signatures = async () => (await ledger()).filter(({ action }) => action === 'sign')

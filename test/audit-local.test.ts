@@ -9,7 +9,7 @@ import { startSshAgent } from './world/ssh-agent.js'
 
 // `keytool audit` of this machine's keys, made by ssh-keygen and puttygen as people have them.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 interface Found {
   readonly path: string | null

@@ -1,6 +1,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { jest } from '@jest/globals'
 import { fingerprint, generate, type PublicKey } from '@keytool/keygen'
 import type { ExecOptions, ExecResult } from '@keytool/tunnel'
 import { auditServer, type LastUses, readLastUses } from '@keytool/tunnel'
@@ -12,6 +13,8 @@ import { createUser } from './world/system-user.js'
 
 // The script that looks into a server's logs, run by the shells of accounts, over logs in a folder of their own; and whether
 // the line it looks for is the one that OpenSSH's server writes.
+
+jest.setTimeout(90_000)
 
 const now = new Date('2026-11-30T12:00:00Z')
 let folder: Folder

@@ -11,7 +11,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // `keytool audit --remote`: whose keys get in to two accounts of a real server.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let home: Home
 let users: [SystemUser, SystemUser]

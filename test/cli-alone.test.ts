@@ -7,7 +7,7 @@ import { runOrThrow } from './world/run.js'
 
 // A key file that is changed where it stands, and what others have put beside the key: servers keep certificates there.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const PASSPHRASE = 'the new passphrase'
 let home: Home

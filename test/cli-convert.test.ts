@@ -8,7 +8,7 @@ import { runOrThrow } from './world/run.js'
 
 // `convert`: what is kept, what is changed, and where it goes. That others read the results, test/formats-peers shows.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 const OLD = 'the old passphrase'
 const NEW = 'the new passphrase'

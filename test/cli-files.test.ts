@@ -8,7 +8,7 @@ import { keytoolPath, type RunResult, run } from './world/run.js'
 
 // What is written where, with which permissions, and what is left alone.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 let home: Home
 const at = (name: string) => join(home.path, name)

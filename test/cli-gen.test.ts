@@ -10,7 +10,7 @@ import { run, runOrThrow } from './world/run.js'
 
 // `gen` without a terminal: every type in every format, as others open it; fleets; and what is never made.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const SECRET = 'größer als 鍵'
 

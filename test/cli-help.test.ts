@@ -7,7 +7,7 @@ import { keytoolPath, run } from './world/run.js'
 
 // How the program introduces itself: help, version, the overview, its two names.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 const commands = [
   ...['setup', 'gen', 'inspect', 'fingerprint', 'public', 'convert', 'passphrase', 'comment'],

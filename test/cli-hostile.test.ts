@@ -8,7 +8,7 @@ import { runOrThrow } from './world/run.js'
 
 // Files made to act on whoever looks at them.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 let home: Home
 const at = (name: string) => join(home.path, name)

@@ -10,7 +10,7 @@ import { run, runOrThrow } from './world/run.js'
 // `public` and `fingerprint`: what they print is what ssh-keygen, puttygen and OpenSSL print, byte for byte; and what a
 // file hides comes out with its passphrase only.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const SECRET = 'the right one'
 const COMMENT = 'Hána @ laptop'

@@ -1,5 +1,6 @@
 import { mkdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { jest } from '@jest/globals'
 import { expectRefused, type Refusal, runIn, succeed, takeSnapshot } from './cli-fixture.js'
 import { type Home, temporaryHome } from './world/home.js'
@@ -9,7 +10,7 @@ import { startKeytool } from './world/start.js'
 
 // Bad input of every kind, to every command of keys: the right status, a clear text, and nothing on disk has changed.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 const RIGHT = 'correct horse battery'
 const WRONG = 'wrong donkey staple'
@@ -147,7 +148,7 @@ describe('wrong or missing secrets', () => {
     async args => {
       await refuse(args, { ...needed, says: /no terminal to ask on[\s\S]*--passphrase-file/ })
       const asked = await startKeytool(args, { env: home.env, cwd: home.path })
-      const ended = await Promise.race([asked.exit, new Promise(resolve => setTimeout(resolve, 5_000, 'it waits'))])
+      const ended = await Promise.race([asked.exit, sleep(20_000, 'it waits', { ref: false })])
       await asked.stop()
       expect(ended).toEqual({ status: 5, signal: null })
     },
@@ -244,9 +245,7 @@ describe('places that can not be written', () => {
     [['public', 'plain', '-o', 'plain/below'], /plain\/below/],
     [['public', 'plain', '-o', 'folder', '--force'], /folder/],
     [['convert', 'plain', '--to', 'ppk', '-o', 'plain/below'], /plain\/below/],
-  ] as [string[], RegExp][])('%j', (args, says) =>
-    expectRefused(home, args, { ...failed, says }, { secrets: [RIGHT], timeoutMs: 5_000 }),
-  )
+  ] as [string[], RegExp][])('%j', (args, says) => expectRefused(home, args, { ...failed, says }, { secrets: [RIGHT] }))
 })
 
 /** A command that lists: in words refused as any other, in JSON an empty list on stdout, the error on stderr. */

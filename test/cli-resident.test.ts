@@ -9,7 +9,7 @@ import { keytool, type RunOptions, type RunResult, runOrThrow } from './world/ru
 // Many tests run the program's lines in a process that stays. What a line does and says there is what it does in a process
 // of its own, and no line knows of those before it.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 type Runner = (args: readonly string[], options: RunOptions) => Promise<RunResult>
 

@@ -1,5 +1,6 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { jest } from '@jest/globals'
 import { expectRefused, runIn, succeed, takeSnapshot } from './cli-fixture.js'
 import { type Home, temporaryHome } from './world/home.js'
@@ -9,7 +10,7 @@ import { startKeytool } from './world/start.js'
 
 // Where a passphrase comes from: a file, standard input, SSH_ASKPASS; and that it goes nowhere else.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 const SECRET = 'correct horse battery'
 
@@ -94,9 +95,9 @@ describe('standard input', () => {
     const running = await startKeytool(args, { env: home.env, cwd: home.path })
     // In two pieces, as a person types; what comes after is nobody's.
     running.write(SECRET.slice(0, 5))
-    await new Promise(resolve => setTimeout(resolve, 200))
+    await sleep(200)
     running.write(`${SECRET.slice(5)}\nmore`)
-    const ended = await Promise.race([running.exit, new Promise(resolve => setTimeout(resolve, 5_000, 'it waits'))])
+    const ended = await Promise.race([running.exit, sleep(20_000, 'it waits', { ref: false })])
     await running.stop()
     expect(ended).toEqual({ status: 0, signal: null })
     expect(running.stdout.text).toMatch(/^PuTTY-User-Key-File-3/)
@@ -124,7 +125,7 @@ describe('standard input', () => {
       ['gen', '--no-passphrase'],
     ]) {
       const running = await startKeytool(args, { env: home.env, cwd: home.path })
-      const ended = await Promise.race([running.exit, new Promise(resolve => setTimeout(resolve, 5_000, 'it waits'))])
+      const ended = await Promise.race([running.exit, sleep(20_000, 'it waits', { ref: false })])
       await running.stop()
       expect(ended).toEqual({ status: 0, signal: null })
     }

@@ -8,7 +8,7 @@ import { openTerminal, type Terminal } from './world/terminal.js'
 
 // `session edit`: by options, and in an editor, where a broken text never takes the place of the good one.
 
-jest.setTimeout(30_000)
+jest.setTimeout(120_000)
 
 let home: Home
 let folder: string
@@ -149,6 +149,7 @@ describe('in an editor', () => {
     await writeFile(file(), '{')
     const shown = await open('cat "$HOME/whole" >"$1"')
     await shown.waitFor(/session mail changed/)
+    expect(await shown.exitStatus()).toBe(0)
     expect(await readFile(file(), 'utf8')).toBe(whole)
   })
 })

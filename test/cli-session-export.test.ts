@@ -8,7 +8,7 @@ import { runOrThrow } from './world/run.js'
 
 // `session export`: the real ssh reads what is written for it, and what is written for PuTTY comes back here.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 let home: Home
 beforeEach(async () => {

@@ -6,7 +6,7 @@ import { type Home, temporaryHome } from './world/home.js'
 
 // `session import`: what is said, what is written, what the exit status is. What the real PuTTY keeps: sessions-putty.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 let home: Home
 let sessions: string

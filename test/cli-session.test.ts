@@ -7,7 +7,7 @@ import { type Home, temporaryHome } from './world/home.js'
 // `session save`, `list`, `show`, `remove`; `edit`, `import`, `export` have files of their own. What a session is good for,
 // the tunnel's tests show.
 
-jest.setTimeout(30_000)
+jest.setTimeout(120_000)
 
 let home: Home
 let folder: string
@@ -40,6 +40,7 @@ describe('save', () => {
     ['as ssh spells it', ['hana@mail.example', '-p', '229', '-i', 'id']],
     ['with -l', ['mail.example', '-p', '229', '-l', 'hana', '-i', 'id']],
     ['as an address', ['ssh://hana@mail.example:229', '-i', 'id']],
+    ['a key in the home folder, in quotes', ['hana@mail.example', '-p', '229', '-i', '~/id']],
   ])('%s: the same file', async (_, args) => {
     const text = await save('mail', ...args, '--charset', 'euc-jp', ...forwards)
     expect(await read('mail')).toEqual({ ...full, key: join(home.path, 'id') })

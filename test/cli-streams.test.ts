@@ -7,7 +7,7 @@ import { keytoolPath, type RunResult, run } from './world/run.js'
 
 // A reader that goes away, a disk that is full, streams that are closed.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 let home: Home
 

@@ -8,7 +8,7 @@ import { keytoolPath, type RunResult, run } from './world/run.js'
 // Users without a home, without a name, without a right to write. The tests run as root, who may write anywhere, so
 // another user is needed: one without an entry in passwd, as in many a container.
 
-jest.setTimeout(30_000)
+jest.setTimeout(120_000)
 
 const NOBODY = 12345
 

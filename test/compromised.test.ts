@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
+import { untilWritten } from './agent-fixture.js'
 import { takeSnapshot } from './cli-fixture.js'
 import { type Desk, makeDesk, makeDeskWithKeyring } from './keychain-cli.js'
 import { opensshOptions } from './world/home.js'
@@ -14,7 +15,7 @@ import { openTerminal } from './world/terminal.js'
 
 // `keytool compromised`: a key that is known in every place it can be, and two accounts of a real server that it gets in to.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let desk: Desk
 let users: [SystemUser, SystemUser]
@@ -73,6 +74,7 @@ async function spread(): Promise<void> {
   const env = { ...desk.env, SSH_AUTH_SOCK: join(desk.home.runtime, 'keytool/agent.sock') }
   await rm(at('id_bad'))
   expect(await logsIn('id_bad.pub', users[1], env)).toBe(true)
+  await untilWritten(env.SSH_AUTH_SOCK)
 }
 
 test('everywhere: the hosts of sessions and of the ledger, the agent, agent.json, the session', async () => {
@@ -288,6 +290,11 @@ test('its passphrase in the keychain is forgotten', async () => {
   } finally {
     await withKeyring.dispose()
   }
+})
+
+test('nobody is asked where there is nothing to take out', async () => {
+  const result = await compromised(`SHA256:${'A'.repeat(43)}`)
+  expect(result).toMatchObject({ status: 0, stdout: expect.stringContaining('nothing here knows it') })
 })
 
 test('refusals', async () => {

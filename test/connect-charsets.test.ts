@@ -1,10 +1,13 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { jest } from '@jest/globals'
 import { findCharset, makeTranscoder } from '@keytool/tunnel'
 import { type Folder, temporaryFolder } from './world/folder.js'
 import { run } from './world/run.js'
 
 // Every character of every charset, both ways, judged by GNU's iconv.
+
+jest.setTimeout(90_000)
 
 /** Of libc-bin, which is on every Debian. */
 const iconv = '/usr/bin/iconv'

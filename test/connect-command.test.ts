@@ -2,11 +2,13 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { open, readFile, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { jest } from '@jest/globals'
 import { type Environment, type Home, opensshOptions, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
+import { residentKeytool } from './world/resident.js'
 import { keytool, keytoolPath, type RunOptions, type RunResult, run } from './world/run.js'
 import { startSshAgent } from './world/ssh-agent.js'
 import { type Sshd, startSshd } from './world/sshd.js'
@@ -15,7 +17,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // `keytool connect` with a command, against OpenSSH's server, beside OpenSSH's client.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const MiB = 1024 * 1024
 
@@ -52,6 +54,16 @@ async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>):
   }
   await Promise.all([take(), take(), take()])
   return results
+}
+
+/** What a command there leaves in a file when it ends, which may be later than it ends here. Empty when it never does. */
+async function readOnceWritten(file: string): Promise<string> {
+  for (let tries = 0; tries < 400; tries++) {
+    const text = await readFile(file, 'utf8').catch(() => '')
+    if (text !== '') return text
+    await sleep(50)
+  }
+  return ''
 }
 
 const there = () => ['-p', String(sshd.port), `${user.name}@127.0.0.1`]
@@ -157,8 +169,7 @@ describe('a side that is slow', () => {
     const result = await run('/bin/sh', ['-c', pipe, process.execPath, keytoolPath, port, target], { env })
     expect(result).toMatchObject({ status: 0, stdout: '5000000\n', stderr: '' })
     const status = join(user.home, 'status')
-    for (let i = 0; i < 50 && (await readFile(status, 'utf8').catch(() => '')) === ''; i++) await sleep(50)
-    expect(await readFile(status, 'utf8')).toMatch(/^[1-9]\d*\n$/)
+    expect(await readOnceWritten(status)).toMatch(/^[1-9]\d*\n$/)
   })
 
   test('full: 1, and it is said', async () => {
@@ -198,9 +209,54 @@ describe('how it ends otherwise', () => {
     const running = await startKeytool(['connect', ...there(), trap], { env })
     await running.waitFor(/up/)
     expect(await running.stop(signal)).toEqual({ status, signal: null })
-    for (let i = 0; i < 50 && (await readFile(file, 'utf8').catch(() => '')) === ''; i++) await sleep(50)
-    expect(await readFile(file, 'utf8')).toBe('caught\n')
+    expect(await readOnceWritten(file)).toBe('caught\n')
     expect(running.stderr.text).toBe('')
+  })
+
+  test('the command gets a signal also when its input has ended before', async () => {
+    const trap = `trap 'echo caught > caught; exit' INT; cat; echo up; while :; do sleep 0.05; done`
+    const running = await startKeytool(['connect', ...there(), trap], { env })
+    running.endInput()
+    await running.waitFor(/up/)
+    await running.stop('SIGINT')
+    expect(await readOnceWritten(join(user.home, 'caught'))).toBe('caught\n')
+  })
+})
+
+test('ConnectTimeout is for the handshake, too, as with ssh', async () => {
+  const silent = createServer(socket => void socket.on('error', () => {}).resume()).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const { port } = silent.address() as AddressInfo
+  const line = ['connect', '-o', 'ConnectTimeout=1', '-p', String(port), 'x@127.0.0.1', 'true']
+  const { status, stderr } = await residentKeytool(line, { env })
+  expect({ status, stderr }).toEqual({
+    status: 7,
+    stderr: `keytool: 127.0.0.1:${port} does not answer\n  waited 1 s for its greeting\n`,
+  })
+  silent.close()
+})
+
+describe('what the server says to whoever logs in', () => {
+  test('is shown, and with -q or LogLevel=ERROR it is not, as with ssh', async () => {
+    const banner = join(home.path, 'banner')
+    await writeFile(banner, 'Authorized \u001b[7musers only.\n\n')
+    const { hostKeyFiles } = sshd
+    const greeting = await startSshd({ users: [user], config: [`Banner ${banner}`], hostKeyFiles })
+    try {
+      const to = ['-o', `HostKeyAlias=[127.0.0.1]:${sshd.port}`, '-p', String(greeting.port), `${user.name}@127.0.0.1`]
+      const { status, stdout, stderr } = await residentKeytool(['connect', ...to, 'echo in'], { env })
+      expect({ status, stdout }).toEqual({ status: 0, stdout: 'in\n' })
+      expect(stderr).toBe(`${user.name}@127.0.0.1:${greeting.port} says:\n  | Authorized \\u{1b}[7musers only.\n`)
+      // No shell has looked at the key's path.
+      for (const quiet of [['-q'], ['-o', 'LogLevel=ERROR', '-i', '~/.ssh/id_ed25519']]) {
+        expect(await residentKeytool(['connect', ...quiet, ...to, 'echo in'], { env })).toMatchObject({
+          stdout: 'in\n',
+          stderr: '',
+        })
+      }
+    } finally {
+      await greeting.stop()
+    }
   })
 })
 

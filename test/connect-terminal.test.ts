@@ -3,14 +3,14 @@ import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import { findDescendants } from './world/descendants.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
-import { keytool, keytoolPath, run } from './world/run.js'
+import { keytool, keytoolPath, killIfThere, run } from './world/run.js'
 import { type Sshd, startSshd } from './world/sshd.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 import { openTerminal, type Terminal } from './world/terminal.js'
 
 // `keytool connect` in a real terminal, with a shell at OpenSSH's server.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let home: Home
 let user: SystemUser
@@ -78,7 +78,8 @@ describe('a shell', () => {
     await terminal.type('stty size; echo $TERM $LANG\r')
     await terminal.waitFor(/^30 100\nscreen-256color C\.UTF-8$/m)
     await run('/usr/bin/stty', ['-F', await noted('tty'), 'rows', '20', 'cols', '70'])
-    await terminal.type('stty size\r')
+    // The new size and these keys go different ways to our program.
+    await terminal.type('until stty size | grep "^20 70$"; do sleep 0.1; done\r')
     await terminal.waitFor(/^20 70$/m)
     await terminal.type('echo go; sleep 100\r')
     await terminal.waitFor(/^go$/m)
@@ -137,10 +138,10 @@ describe('escapes', () => {
   test('~. ends it, too, when the server says nothing any more', async () => {
     const terminal = await openShell()
     const sessions = await findDescendants(sshd.pid)
-    for (const pid of sessions) process.kill(pid, 'SIGSTOP')
+    for (const pid of sessions) killIfThere(pid, 'SIGSTOP')
     await terminal.type('\r~.')
     expect(await terminal.exitStatus()).toBe(255)
-    for (const pid of sessions) process.kill(pid, 'SIGCONT')
+    for (const pid of sessions) killIfThere(pid, 'SIGCONT')
     await expectRestored()
     await terminal.close()
   })

@@ -17,7 +17,7 @@ import { openTerminal } from './world/terminal.js'
 
 // The demo's little hosting company, judged by OpenSSH's client.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 const account = { user: 'hana', password: 'tea & plums 7' }
 
@@ -77,10 +77,10 @@ describe('its SSH server', () => {
   test('tells which signal ended a command, and ends it when the client goes', async () => {
     expect((await run(peerPath('ssh'), [...sshArguments(), 'kill -KILL $$'])).status).toBe(255)
     const client = await start(peerPath('ssh'), [...sshArguments(), 'echo pid $$; sleep 60'])
-    const pid = Number((await client.waitFor(/pid (\d+)/))[1])
+    const pid = Number((await client.waitFor(/pid (\d+)\n/))[1])
     expect(() => process.kill(pid, 0)).not.toThrow()
     await client.stop('SIGKILL')
-    for (let tries = 0; isThere(pid) && tries < 50; tries++) await new Promise(resolve => setTimeout(resolve, 50))
+    for (let tries = 0; isThere(pid) && tries < 400; tries++) await new Promise(resolve => setTimeout(resolve, 50))
     expect(isThere(pid)).toBe(false)
   })
 

@@ -1,7 +1,7 @@
 import { chmod, chown, copyFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { jest } from '@jest/globals'
-import { startOurAgent, takeSnapshot } from './agent-fixture.js'
+import { agentsOwn, startOurAgent, takeSnapshot } from './agent-fixture.js'
 import { doctor, type Facts, homeWith, makePair, putInOrder } from './doctor-fixture.js'
 import { type Folder, temporaryFolder } from './world/folder.js'
 import type { Environment, Home } from './world/home.js'
@@ -10,12 +10,12 @@ import { residentKeytool } from './world/resident.js'
 import { keytoolPath, runOrThrow } from './world/run.js'
 import { startSshAgent } from './world/ssh-agent.js'
 import { type Sshd, startSshd } from './world/sshd.js'
-import { createUser, type SystemUser } from './world/system-user.js'
+import { changeShell, createUser, type SystemUser } from './world/system-user.js'
 import { openTerminal } from './world/terminal.js'
 
 // `keytool doctor` against what keeps a user from getting in, at a real sshd: one fault each, and the one cause that is named.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let folder: Folder
 let user: SystemUser
@@ -92,7 +92,8 @@ async function look(
   try {
     const env = agent?.env ?? home.env
     const secret = password === undefined ? [] : ['--password-file', join(home.ssh, 'password')]
-    const here = await takeSnapshot(home.path, [home.runtime])
+    const own = [home.runtime, ...agentsOwn(home)]
+    const here = await takeSnapshot(home.path, own)
     const there = await takeSnapshot(user.home)
     const facts = await doctor(
       home,
@@ -100,7 +101,7 @@ async function look(
       env,
     )
     // Whatever was found, nothing was changed, and nobody was asked.
-    expect(await takeSnapshot(home.path, [home.runtime])).toEqual(here)
+    expect(await takeSnapshot(home.path, own)).toEqual(here)
     expect(await takeSnapshot(user.home)).toEqual(there)
     return facts
   } finally {
@@ -316,6 +317,26 @@ describe('what the server does with it', () => {
     expect(facts.evidence.join('\n')).toContain('bad ownership or modes')
   })
 
+  test.each<[string, () => Promise<void>, RegExp, string]>([
+    [
+      'the file',
+      () => chmod(user.authorizedKeysFile, 0),
+      /authorized_keys can't be read by its user \(mode 0000\)$/,
+      'chmod u+rw ~/.ssh/authorized_keys',
+    ],
+    [
+      'the folder',
+      () => chmod(dirname(user.authorizedKeysFile), 0o600),
+      /^~\/\.ssh can't be entered by its user \(mode 0600\)$/,
+      'chmod u+rwx ~/.ssh',
+    ],
+  ])('permissions: %s is closed to its own user', async (_what, change, said, remedy) => {
+    await change()
+    const facts = await look(pair('right'), inside)
+    expect(facts).toMatchObject({ cause: 'permissions', status: 5, remedy })
+    expect(facts.evidence[0]).toMatch(said)
+  })
+
   test('authorized-keys-path: all is right where the key is, and sshd looks elsewhere', async () => {
     const facts = await look(pair('right'), { ...inside, server: 'elsewhere' })
     expect(facts).toMatchObject({ cause: 'authorized-keys-path', status: 5 })
@@ -380,10 +401,8 @@ describe('what the server does with it', () => {
   })
 
   test('no-shell: an account of nologin', async () => {
-    await runOrThrow('/usr/sbin/usermod', ['--shell', '/usr/sbin/nologin', user.name])
-    const facts = await look(pair('right')).finally(() =>
-      runOrThrow('/usr/sbin/usermod', ['--shell', '/bin/sh', user.name]),
-    )
+    await changeShell(user, '/usr/sbin/nologin')
+    const facts = await look(pair('right')).finally(() => changeShell(user, '/bin/sh'))
     expect(facts).toMatchObject({ cause: 'no-shell', status: 4 })
     expect(facts.evidence.join('\n')).toContain('not available')
     // Forwards need none.

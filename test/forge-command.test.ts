@@ -11,7 +11,7 @@ import { runOrThrow } from './world/run.js'
 
 // `install-pubkey --github`, `--gitlab`, `--gitea`: the line, its exit status, and where the token goes.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const TOKEN = 'glpat-0123456789SECRET'
 

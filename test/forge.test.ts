@@ -11,7 +11,7 @@ import { findFreePort } from './world/port.js'
 
 // Keys on GitHub, GitLab and Gitea, against stand-ins that are as strict as the real ones.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 const TOKEN = 'ghp_0123456789abcdefSECRET'
 

@@ -11,7 +11,7 @@ import { secrets } from './formats-matrix/trial.js'
 
 // Our own chain: from any format to any other and back.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const COMMENT = 'häna@laptop 1'
 const passphrase = Buffer.from(secrets['UTF-8'] ?? '')

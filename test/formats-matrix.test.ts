@@ -18,7 +18,7 @@ import { newestSuites, ownSuite } from './world/newest.js'
 // Every type, format, cipher and kind of passphrase, there and back with the programs of others; docs/formats.md says what
 // came of it. What is tried follows from the registry and the table of algorithms: a new row is tried by itself.
 
-jest.setTimeout(240_000)
+jest.setTimeout(600_000)
 
 /** Instead of comparing the page with what is found, writes it. */
 const writesPage = process.env['KEYTOOL_WRITE_DOCS'] === '1'

@@ -13,7 +13,7 @@ import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { type RunResult, run, runOrThrow } from './world/run.js'
 
-jest.setTimeout(120_000)
+jest.setTimeout(240_000)
 
 /** What Debian's OpenSSH has. It reads keys of tokens from their files, no token needed. */
 const types = ['ed25519', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'rsa', 'dsa', 'ed25519-sk', 'ecdsa-sk']

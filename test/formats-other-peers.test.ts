@@ -15,7 +15,7 @@ import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { type RunResult, runOrThrow } from './world/run.js'
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const COMMENT = 'häna@laptop 1'
 const LONG =

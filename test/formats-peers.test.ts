@@ -5,7 +5,7 @@ import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { keytool, type RunResult, run, runOrThrow } from './world/run.js'
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 /** Each type as `keytool gen`, `ssh-keygen -t -b` and `puttygen -t -b` call it. */
 const types = [

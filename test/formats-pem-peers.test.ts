@@ -14,7 +14,7 @@ import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { run, runOrThrow } from './world/run.js'
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 /** What OpenSSH 9.2 takes in PEM of either kind, as `ssh-keygen -t -b` calls it. */
 const sshTypes = [

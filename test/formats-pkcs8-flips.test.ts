@@ -6,7 +6,7 @@ import { sampleSet } from '../packages/keygen/test/sample-keys.js'
 
 // Every bit of whole PKCS#8 files turned: too long for the tests that run before each commit.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const types = ['ed25519', 'ed448', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'rsa', 'dsa']
 const passphrase = Buffer.from('pässwörd 密')

@@ -8,7 +8,7 @@ import { openTerminal, type Terminal } from './world/terminal.js'
 
 // What `keytool install-pubkey` asks when it goes to several hosts at once: one question at a time.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let world: InstallWorld
 let terminal: Terminal | undefined
@@ -120,7 +120,7 @@ test('an askpass program is run for one host at a time, and told which', async (
 })
 
 test('a server that hangs up while somebody thinks is gone to again, with what they typed', async () => {
-  const hasty = await openInstallWorld(2, ['LoginGraceTime 2'])
+  const hasty = await openInstallWorld(2, ['LoginGraceTime 4'])
   try {
     const words = hasty.hosts.map(({ word }) => word)
     terminal = await openTerminal([process.execPath, keytoolPath, 'install-pubkey', ...words], {
@@ -130,7 +130,7 @@ test('a server that hangs up while somebody thinks is gone to again, with what t
     const { type, waitFor, exitStatus } = terminal
     const [, first = ''] = await waitFor(/password for \S+@(127\.2\.0\.\d)/)
     // Then its patience is over for certain. It does not say so before it gets the answer.
-    await sleep(2_500)
+    await sleep(4_500)
     await type(`${hasty.user.password}\r`)
     await waitFor(/use this password for the other host, too/)
     await type('n\r')
@@ -148,7 +148,7 @@ test('how far it is stands at the foot of the terminal; Ctrl-C ends what never w
   try {
     const mute = `ssh://x@127.0.0.1:${silent.port}`
     const { type, waitFor, exitStatus, screen } = await open('--password-file', world.password, mute)
-    await waitFor(/3 of 4 hosts done {2}\d+ s\n {2}ssh:\/\/x@127\.0\.0\.1:\d+ {2}connecting {2}\d+ s/)
+    await waitFor(/3 of 4 hosts done {2}\d+ s\n {2}ssh:\/\/x@127\.0\.0\.1:\d+ {2}connecting {2}\d+ s/, 40_000)
     await type('\x03')
     expect(await exitStatus()).toBe(130)
     const last = await screen()

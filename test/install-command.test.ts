@@ -1,6 +1,7 @@
 import { chmod, copyFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
+import { eventually } from './tunnel-cli-fixture.js'
 import { type Home, opensshOptions, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { findFreePort } from './world/port.js'
@@ -12,7 +13,7 @@ import { openTerminal } from './world/terminal.js'
 
 // `keytool install-pubkey` as a user runs it, against OpenSSH's server and its real accounts.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let user: SystemUser
 let sshd: Sshd
@@ -189,7 +190,7 @@ describe('several hosts', () => {
     const lines = result.stdout.trimEnd().split('\n')
     expect(lines[0]).toContain('verified with this key alone')
     expect(lines.slice(1, 3)).toEqual([
-      expect.stringMatching(/^ssh:\S+ {2}failed there is no key to offer/),
+      expect.stringMatching(/^ssh:\S+ {2}failed 127\.0\.0\.1 refuses the key offered for nobody/),
       expect.stringMatching(/^x@nowhere\.invalid +failed nowhere\.invalid:\d+ can't be found$/),
     ])
     expect(lines[3]).toBe('1 of 3 hosts ready. Again for the rest:')
@@ -212,6 +213,11 @@ describe('what goes wrong', () => {
   test('a wrong password: 5, tried once from a file', async () => {
     await writeFile(password, 'wrong')
     expect(await byPassword(here())).toMatchObject({ status: 5 })
+    // Its log may come later than its answer.
+    await eventually(
+      async () => logged(),
+      text => text.includes('Failed password'),
+    )
     expect(logged().match(/Failed password/g)).toHaveLength(1)
   })
 
@@ -309,6 +315,39 @@ test('by SFTP alone the same comes of it', async () => {
   expect(await readFile(user.authorizedKeysFile, 'utf8')).toBe(await publicLine())
   expect(logged()).not.toContain('Starting session: command')
   expect((await byPassword(here())).stdout).toContain('was there already, ~/.ssh/authorized_keys line 1')
+})
+
+test('a server that wants a key and a password, and has room for one session: a key that is let in puts the next one there', async () => {
+  const config = ['MaxSessions 1', 'PasswordAuthentication yes', 'AuthenticationMethods publickey,password']
+  const strict = await startSshd({ users: [user], config })
+  const next = join(home.path, 'next')
+  const byBoth = (...args: string[]) =>
+    residentKeytool([...args, '-p', String(strict.port), '--password-file', password, '-i', next, here()], {
+      env: home.env,
+    })
+  try {
+    await writeFile(join(home.ssh, 'known_hosts'), strict.knownHosts)
+    await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', '', '-f', next])
+    await user.authorize('# none')
+    expect(await byBoth('install-pubkey')).toMatchObject({
+      status: 5,
+      stderr: expect.stringMatching(
+        /refuses all 2 keys offered.*\n.*\n {2}a key that is let in has to put this one there/,
+      ),
+    })
+    await user.authorize(await publicLine())
+    for (const done of ['added to', 'was there already,'])
+      expect(await byBoth('install-pubkey')).toMatchObject({
+        status: 0,
+        stdout: expect.stringMatching(
+          `ok ${done} .* line 3, verified: the server takes this key, and wants more besides`,
+        ),
+      })
+    expect(await byBoth('remove-pubkey')).toMatchObject({ status: 0, stdout: expect.stringContaining('refused since') })
+    expect(await readFile(user.authorizedKeysFile, 'utf8')).toBe(`# none\n${await publicLine()}`)
+  } finally {
+    await strict.stop()
+  }
 })
 
 test('-i takes the private file, its .pub, or a name of which only the .pub is here; a certificate is no key', async () => {

@@ -9,7 +9,7 @@ import { runOrThrow } from './world/run.js'
 // Names that mean something to a shell, to ssh, to sshd or to a terminal: `keytool install-pubkey` refuses them, or carries
 // them as they are. Each would leave a file called `pwned` if somebody took it for more than a name.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let world: InstallWorld
 
@@ -80,7 +80,7 @@ test('a user whose name has a blank in it is a user: there are such', async () =
   const result = await byPassword('-p', String(port), 'a $(touch pwned) user@127.2.0.1')
   expect(result.status).toBe(2)
   expect((await byPassword('-p', String(port), 'a user@127.2.0.1')).status).toBe(5)
-  expect(world.sshds[0]?.log()).toContain('Invalid user a user from')
+  await world.sshds[0]?.waitForLog(/Invalid user a user from/)
 })
 
 describe('no options of a key', () => {

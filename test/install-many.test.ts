@@ -10,7 +10,7 @@ import { startKeytool } from './world/start.js'
 
 // `keytool install-pubkey` on many hosts at once, against OpenSSH's server: 38 homes of one account.
 
-jest.setTimeout(120_000)
+jest.setTimeout(240_000)
 
 let world: InstallWorld
 
@@ -37,7 +37,7 @@ test('40 hosts: one refuses, one never says a word and delays nobody; the rest i
   // All others are done while it still holds on.
   const line = await world.publicLine()
   await eventually(keysThere, there => there.every(text => text === line), 60_000)
-  await eventually(logins, number => number === 2 * 38, 60_000)
+  await eventually(logins, number => number >= 2 * 38, 60_000)
   await silent.close()
   expect(await running.exit).toMatchObject({ status: 7 })
   const table = running.stdout.text.trimEnd().split('\n')
@@ -163,12 +163,13 @@ test('SIGINT ends it: what is done is said, and what is not', async () => {
   const silent = await openSilentHost()
   const [first] = world.hosts
   const mute = `ssh://x@127.0.0.1:${silent.port}`
+  const before = world.sshds[0]?.log().length
   const args = ['install-pubkey', '--password-file', world.password, '--parallel', '2', mute, first?.word ?? '']
   const running = await startKeytool([...args, mute.replace('x@', 'y@')], { env: world.home.env, cwd: world.home.path })
   try {
     await silent.visited
     await eventually(
-      async () => world.sshds[0]?.log() ?? '',
+      async () => world.sshds[0]?.log().slice(before) ?? '',
       log => log.includes('Accepted publickey'),
     )
     process.kill(running.pid, 'SIGINT')

@@ -71,7 +71,8 @@ export async function openInstallWorld(size: number, config: readonly string[] =
   return {
     ...{ home, user, sshds, hosts, password, key },
     publicLine: () => readFile(`${key}.pub`, 'utf8'),
-    install: (...args) => residentKeytool(['install-pubkey', ...args], { env: home.env, cwd: home.path }),
+    install: (...args) =>
+      residentKeytool(['install-pubkey', ...args], { env: home.env, cwd: home.path, timeoutMs: 60_000 }),
     async clear() {
       for (const { authorizedKeysFile } of hosts) await rm(authorizedKeysFile, { force: true })
     },

@@ -12,7 +12,7 @@ import { runOrThrow } from './world/run.js'
 
 // Our reading of inventories beside Ansible's own, host by host.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const RUNS = 60
 
@@ -86,6 +86,7 @@ test('put together at random', async () => {
     if (theirs !== 'unreadable') readable += 1
     expect({ text: row.text, hosts: await readOurs(row) }).toEqual({ text: row.text, hosts: theirs })
   }
+  // Two in three are: so few by chance once in a billion runs.
   expect(readable).toBeGreaterThan(RUNS / 4)
 })
 
@@ -94,7 +95,7 @@ test('what ansible-inventory --list prints leads to the same hosts as the invent
   const path = join(home.path, 'hosts')
   await writeFile(path, row?.text ?? '')
   const env = await ansibleIn(home)
-  const { stdout } = await runOrThrow('/usr/bin/ansible-inventory', ['-i', path, '--list'], { env })
+  const { stdout } = await runOrThrow('/usr/bin/ansible-inventory', ['-i', path, '--list'], { env, timeoutMs: 90_000 })
   const printed = await readOurs({ name: '-', text: stdout })
   const own = await readOurs({ name: 'hosts', text: row?.text ?? '' })
   // It sorts groups by name.
@@ -113,7 +114,8 @@ test('the ssh that Ansible runs is told what we read', async () => {
   await chmod(fake, 0o700)
   const env = { ...(await ansibleIn(home)), ANSIBLE_SSH_EXECUTABLE: fake, ANSIBLE_SSH_RETRIES: '0' }
   // It fails: nobody answers there.
-  await runOrThrow('/bin/sh', ['-c', '! ansible -i "$1" all -m raw -a true >/dev/null 2>&1', 'sh', path], { env })
+  const script = '! ansible -i "$1" all -m raw -a true >/dev/null 2>&1'
+  await runOrThrow('/bin/sh', ['-c', script, 'sh', path], { env, timeoutMs: 90_000 })
   const told = (await readFile(log, 'utf8')).split('\n')
   const [host] = await readInventory(Buffer.from(text), 'inventory')
   expect(host).toEqual({ word: 'a', host: '192.0.2.2', port: 2201, user: 'old', identity: '~/k', line: 1 })

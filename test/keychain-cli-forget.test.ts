@@ -7,7 +7,7 @@ import { runOrThrow } from './world/run.js'
 
 // `keytool keychain list|check|forget` beside a real keyring.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let desk: Desk & { readonly keyring: Keyring }
 let one: Made

@@ -16,7 +16,7 @@ import { openTerminal } from './world/terminal.js'
 
 // `gen --remember`, and what becomes of a passphrase in the keychain when `passphrase` changes the file's.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let desk: Desk & { readonly keyring: Keyring }
 

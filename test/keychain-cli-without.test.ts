@@ -5,7 +5,7 @@ import { type Desk, type Listed, makeAnswerer, makeDesk } from './keychain-cli.j
 
 // A server, a container, a login by SSH: no D-Bus, so no keychain. All else goes on.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let desk: Desk
 

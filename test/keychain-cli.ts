@@ -1,5 +1,6 @@
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { endAgent } from './agent-fixture.js'
 import { leaveDuty } from './world/duty.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
 import { type Keyring, startKeyring } from './world/keyring.js'
@@ -64,7 +65,7 @@ async function seat(home: Home, env: Environment, leave: () => Promise<void>): P
     const { stdout, stderr } = await keytool(['agent', '-s'], settings)
     const pid = /SSH_AGENT_PID=(\d+)/.exec(stdout)?.[1]
     if (pid === undefined) throw new Error(`no agent: ${stderr}`)
-    return leaveDuty('kill -TERM "$1"', pid)
+    return leaveDuty(endAgent, pid, home.path)
   }
   let guard = await startAgent()
   const stopAgent = async () => {

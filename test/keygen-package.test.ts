@@ -10,7 +10,7 @@ import { run, runOrThrow } from './world/run.js'
 
 // `@keytool/keygen` as those have it who install it: packed from a clean build, installed in empty projects by npm.
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 let folder: Folder
 let registry: Registry
@@ -81,7 +81,9 @@ describe('the tarball', () => {
   test('attw finds its types right, for whoever imports it', async () => {
     const attw = join(root, 'node_modules/.bin/attw')
     // What it would say besides: node10 knows no exports, and require() of an ES module fails before Node 20.19.
-    const result = await run(attw, [packed.tarball, '--profile', 'esm-only', '--format', 'json'], { timeoutMs: 60_000 })
+    const result = await run(attw, [packed.tarball, '--profile', 'esm-only', '--format', 'json'], {
+      timeoutMs: 200_000,
+    })
     const { analysis } = JSON.parse(result.stdout) as { analysis: { problems: { resolutionKind?: string }[] } }
     const kinds = sorted(analysis.problems.map(({ resolutionKind = 'any' }) => resolutionKind))
     expect(kinds.filter(kind => kind !== 'node10' && kind !== 'node16-cjs')).toEqual([])
@@ -266,6 +268,7 @@ describe('the README', () => {
     const emit = ['--ignoreConfig', '--outDir', 'out', '--target', 'es2023', '--types', 'node', '--module', 'nodenext']
     await runOrThrow(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...emit, ...files], {
       cwd: typed.path,
+      timeoutMs: 200_000,
     })
     for (const [i, { heading, next }] of examples.entries()) {
       const { status, stdout, stderr } = await typed.node(`out/run-${i}.js`)

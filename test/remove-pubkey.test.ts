@@ -10,7 +10,7 @@ import type { SystemUser } from './world/system-user.js'
 
 // `keytool remove-pubkey` as a user runs it, against OpenSSH's server and its real accounts.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let world: RotateWorld
 let user: SystemUser
@@ -164,6 +164,11 @@ describe('the key that let us in', () => {
       await world.write(user, `${world.oldLine}\n`)
       expect(await world.ours(line, { env })).toMatchObject({ status: 4 })
       expect(await world.read(user)).toBe(`${world.oldLine}\n`)
+      // Another one that is half taken, too, is a way in for whoever has the password.
+      await world.write(user, `${world.oldLine}\n${otherLine}\n`)
+      expect(await world.ours(line, { env })).toMatchObject({ status: 0 })
+      expect(await world.read(user)).toBe(`${otherLine}\n`)
+      await world.write(user, `${world.oldLine}\n`)
       await writeFile(more, `${world.oldLine}\n`)
       const result = await world.ours([...line, '--force'], { env })
       expect(result.status).toBe(1)

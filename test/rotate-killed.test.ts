@@ -8,7 +8,7 @@ import { keytoolPath, type RunResult, run } from './world/run.js'
 // A rotation over five servers, ended by SIGKILL before and after every step that any of them takes, there and back: at each
 // of these moments the old key or the new one lets the user in on every server, and the next call goes on.
 
-jest.setTimeout(240_000)
+jest.setTimeout(600_000)
 
 const killer = fileURLToPath(new URL('./rotate-killer.mjs', import.meta.url))
 

@@ -1,6 +1,7 @@
 import { chown, lstat, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { jest } from '@jest/globals'
 import type { Connection } from '@keytool/tunnel'
 import { openSftpKeyFile } from '../packages/tunnel/src/servers/sftp-key-file.js'
 import { Bench, makeKey } from './tunnel-forwards-fixture.js'
@@ -11,6 +12,8 @@ import { type Running, start } from './world/start.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // authorized_keys by SFTP at servers that are not OpenSSH's.
+
+jest.setTimeout(90_000)
 
 const before = Buffer.from('# kept by hand\r\nssh-ed25519 AAAA one\n\n  from="a b" ssh-rsa BBBB two', 'latin1')
 const after = Buffer.concat([before, Buffer.from('\nssh-ed25519 CCCC new\n')])
@@ -24,13 +27,13 @@ beforeAll(async () => {
   bench = await Bench.open()
   user = await createUser()
   key = await makeKey()
-}, 30_000)
+})
 
 afterAll(async () => {
   await bench.close()
   for (const server of running) await server.stop()
   await user.dispose()
-}, 20_000)
+})
 
 /** Python's libraries serve the folder in which they are started, as root. */
 async function servePython(peer: PeerName, home: string): Promise<Connection> {
@@ -39,7 +42,7 @@ async function servePython(peer: PeerName, home: string): Promise<Connection> {
   const script = fileURLToPath(new URL(`world/python/${peer}_sftp_server.py`, import.meta.url))
   const server: Running = await start(peerPath(peer), ['-B', script], { cwd: home, env: homeless })
   running.push(server)
-  const [port] = await server.stdout.waitFor(/^\d+$/m, 20_000)
+  const [port] = await server.stdout.waitFor(/^\d+$/m, 40_000)
   return bench.connect({ port: Number(port), user: 'hana', key: key.key })
 }
 
@@ -61,7 +64,7 @@ describe.each([
 
   beforeAll(async () => {
     connection = await serve()
-  }, 30_000)
+  })
 
   beforeEach(() => rm(ssh(), { recursive: true, force: true }))
 

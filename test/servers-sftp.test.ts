@@ -17,6 +17,7 @@ import {
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { jest } from '@jest/globals'
 import type { Connection } from '@keytool/tunnel'
 import { openKeyFile } from '../packages/tunnel/src/servers/open-key-file.js'
 import { openSftpKeyFile } from '../packages/tunnel/src/servers/sftp-key-file.js'
@@ -28,6 +29,8 @@ import { type Sshd, type SshdOptions, startSshd } from './world/sshd.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // authorized_keys by SFTP alone, at OpenSSH's servers: accounts that have no shell.
+
+jest.setTimeout(90_000)
 
 /** Not one that lets anybody in: what stands in the file matters here, byte for byte. */
 const before = Buffer.from('# kept by hand\r\nssh-ed25519 AAAA one\n\n  from="a b" ssh-rsa BBBB two', 'latin1')
@@ -53,7 +56,7 @@ beforeAll(async () => {
   await writeFile(join(keysFolder, 'keys'), `${key.line}\n`, { mode: 0o644 })
   sftpOnly = await serve(['ForceCommand internal-sftp'])
   connection = await connectTo(sftpOnly)
-}, 30_000)
+}, 90_000)
 
 afterEach(async () => {
   for (const duty of duties.splice(0).reverse()) await duty.perform()
@@ -67,7 +70,7 @@ afterAll(async () => {
   for (const sshd of sshds) await sshd.stop()
   await rm(keysFolder, { recursive: true })
   await user.dispose()
-}, 20_000)
+}, 90_000)
 
 async function serve(config: readonly string[], more: Partial<SshdOptions> = {}): Promise<Sshd> {
   const hostKeyFiles = sshds[0]?.hostKeyFiles

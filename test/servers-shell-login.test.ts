@@ -17,7 +17,7 @@ import { startSshd } from './world/sshd.js'
 
 // Accounts as they come: any login shell, whatever its start files say, and those without a shell.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let world: ShellWorld
 let key: PrivateKey

@@ -19,7 +19,7 @@ import { startSshd } from './world/sshd.js'
 
 // Servers that have less than Debian's, or more: busybox alone, Dropbear, OpenWrt's places, SELinux's programs.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let world: ShellWorld
 let key: PrivateKey

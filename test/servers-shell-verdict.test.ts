@@ -9,7 +9,7 @@ import { newestServers } from './world/newest-sshd.js'
 
 // Files of all kinds, each judged twice: by us, who say which lines let a key in, and by sshd, who does it.
 
-jest.setTimeout(120_000)
+jest.setTimeout(240_000)
 
 const FILES = 30
 

@@ -1,4 +1,4 @@
-import { chmod, chown, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { jest } from '@jest/globals'
@@ -19,7 +19,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // Why a real sshd refuses a key that should let its user in: said by itself, or found without a word of it.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let world: ShellWorld
 /** In the same group: Debian's sshd lets a group write that is the user's alone. */
@@ -77,6 +77,21 @@ const faults: readonly Fault[] = [
     said: /^the server says: Ignored authorized keys: bad ownership or modes for directory /,
     found: /^~ may be written by its group and everybody \(mode 0777\)$/,
     remedy: 'chmod go-w ~',
+  },
+  {
+    what: '.ssh in a folder where everybody puts things, which nobody is told to close',
+    break: async () => {
+      const shared = join(home(), '..', 'shared')
+      await rm(shared, { recursive: true, force: true })
+      await mkdir(shared)
+      await chmod(shared, 0o1777)
+      await rename(ssh(), join(shared, 'keys'))
+      await symlink(join(shared, 'keys'), ssh())
+    },
+    cause: 'permissions',
+    said: /bad ownership or modes for directory/,
+    found: /shared may be written by its group and everybody \(mode 1777\)$/,
+    remedy: /^cp -RL ~\/\.ssh ~\/\.ssh\.new && mv /,
   },
   {
     what: '.ssh that its group may write to',
@@ -189,9 +204,12 @@ test('what is in order is not blamed', async () => {
   })
 })
 
+/** Other tests may have passwd or group open in that moment, too. */
+const removal = 'for try in $(seq 40); do usermod -g nogroup "$1" && groupdel "$2" && exit; sleep 0.25; done'
+
 test('a group of the user alone may write, as Debian’s sshd has it', async () => {
   const group = `${world.user.name}g`
-  const duty = leaveDuty('usermod -g nogroup "$1"; groupdel "$2"', world.user.name, group)
+  const duty = leaveDuty(removal, world.user.name, group)
   try {
     await retry('/usr/sbin/groupadd', group)
     await retry('/usr/sbin/usermod', '-g', group, world.user.name)
@@ -271,10 +289,19 @@ describe('a server that looks elsewhere', () => {
     })
   })
 
-  test('… or minds no modes: those are not blamed', async () => {
+  test('… or minds no modes: those are not blamed, nor is the file that it reads', async () => {
     await world.begin(line)
     await chmod(file(), 0o666)
-    expect(await under(['StrictModes no'], explain)).toMatchObject({ cause: 'unknown' })
+    expect(await under(['StrictModes no'], explain)).toMatchObject({ cause: 'rules' })
+  })
+
+  test('… or takes no keys of this type: that is said before the file is looked into', async () => {
+    await world.begin('')
+    const report = await under(['PubkeyAcceptedAlgorithms rsa-sha2-*'], explain)
+    expect(report).toMatchObject({ cause: 'key-type', remedy: expect.stringContaining('pubkeyaccepted') })
+    expect(report.evidence[0]).toMatch(
+      /takes no ED25519 keys: .*sshd_config line 1: PubkeyAcceptedAlgorithms rsa-sha2-\*$/,
+    )
   })
 })
 

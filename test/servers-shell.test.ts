@@ -23,7 +23,7 @@ import { runOrThrow } from './world/run.js'
 
 // The user's authorized_keys over a shell of a real sshd: the bytes before and after, and all that must stay besides.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const path = '~/.ssh/authorized_keys'
 

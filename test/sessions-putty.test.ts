@@ -15,7 +15,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // Sessions and host keys between us and the real PuTTY: it reads what we export, we read what it keeps.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let home: Home
 let user: SystemUser
@@ -166,7 +166,7 @@ test('host keys that plink keeps become the lines of ssh-keyscan, and sessions c
   }
   const { stdout: scanned } = await runOrThrow(
     join(dirname(peerPath('ssh')), 'ssh-keyscan'),
-    ['-p', String(sshd.port), sshd.host],
+    ['-T', '20', '-p', String(sshd.port), sshd.host],
     home,
   )
   const lines = (text: string) =>

@@ -1,11 +1,11 @@
 import { lstat, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { findProcesses } from './agent-fixture.js'
+import { findProcesses, waitForEnd } from './agent-fixture.js'
 import { endAll } from './tunnel-cli-fixture.js'
 import { leaveDuty } from './world/duty.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
 import { type Keyring, startKeyring } from './world/keyring.js'
-import { keytool, type RunOptions, type RunResult } from './world/run.js'
+import { keytool, killIfThere, type RunOptions, type RunResult } from './world/run.js'
 import { type Sshd, startSshd } from './world/sshd.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
@@ -72,10 +72,12 @@ export async function openEmptyHome(withKeyring: boolean): Promise<EmptyHome> {
     tree: async () => (await treeOf(home.path)).filter(line => !FOREIGN.test(line.slice(home.path.length))),
     processes: async () => (await ours()).map(({ command }) => command),
     async logOut() {
-      for (const { pid } of await ours()) process.kill(pid, 'SIGKILL')
+      const all = await ours()
+      for (const { pid } of all) killIfThere(pid)
+      await Promise.all(all.map(({ pid }) => waitForEnd(pid)))
     },
     async dispose() {
-      for (const { pid } of await ours()) process.kill(pid, 'SIGKILL')
+      for (const { pid } of await ours()) killIfThere(pid)
       await keyring?.stop()
       await guard.perform()
       await home.dispose()
@@ -86,8 +88,20 @@ export async function openEmptyHome(withKeyring: boolean): Promise<EmptyHome> {
 /** GNOME's keyring keeps its own files, and a bus its socket. */
 const FOREIGN = /^\/(bus\.conf|run\/(bus|keyring)\b|\.local\/share|\.cache|\.dbus)/
 
-/** Names, kinds, modes and contents of all below a folder: not the times, and not which inode. */
+/**
+ * Names, kinds, modes and contents of all below a folder: not the times, and not which inode. What goes while it is looked
+ * at, as the files do that are renamed to others, is not there.
+ */
 export async function treeOf(path: string): Promise<string[]> {
+  try {
+    return await lookAt(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+async function lookAt(path: string): Promise<string[]> {
   const stats = await lstat(path)
   const what = `${path} ${stats.mode.toString(8)}`
   if (stats.isFile()) return [`${what} ${(await readFile(path)).toString('latin1')}`]

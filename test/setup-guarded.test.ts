@@ -11,7 +11,7 @@ import { type Sshd, startSshd } from './world/sshd.js'
 // What `keytool setup` is not led to do: by another setup at the same time, by a record that was tampered with, by settings and
 // servers that are others than it thinks.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 /** These are this file's alone. */
 const host = '127.0.125.1'
@@ -169,6 +169,22 @@ describe('a server that gives less', () => {
     expect(await succeed(...line)).toMatch(/1 forward alive[\s\S]*\n {2}127\.0\.0\.1:[1-9]\d* -> /)
     // Whichever port it is, the tunnel that has it is the right one.
     expect(await succeed(...there())).toContain('nothing was changed: all of it was there already')
+    await succeed('--undo', '--yes', ...there())
+    expect(await hosting.account()).toEqual(account)
+  })
+
+  test('keys alone: one that is let in has to be loaded first, as it says, and then puts the new one there', async () => {
+    sshd = await startSshd({ users: [hosting.user], passwordUsers: [] })
+    const first = join(desk.home.path, 'first')
+    await makeKey(first)
+    await hosting.user.authorize(await readFile(`${first}.pub`, 'utf8'))
+    const account = await hosting.account()
+    const line = ['--only-now', '--no-passphrase', ...trust(sshd), ...there()]
+    expect(await setup(...line)).toMatchObject({ status: 5, stderr: expect.stringMatching(/\n {2}keytool add KEY\n$/) })
+    for (const args of [['agent'], ['add', first]]) {
+      expect(await residentKeytool(args, { env: desk.env })).toMatchObject({ status: 0 })
+    }
+    expect(await succeed(...line)).toMatch(/ok server +the key is added: .* line 2; verified with this key alone/)
     await succeed('--undo', '--yes', ...there())
     expect(await hosting.account()).toEqual(account)
   })

@@ -2,12 +2,12 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import { type EmptyHome, type Hosting, openEmptyHome, openHosting } from './setup-fixture.js'
-import { greetingAt } from './tunnel-cli-fixture.js'
+import { eventually, greetingAt } from './tunnel-cli-fixture.js'
 import { findFreePort } from './world/port.js'
 
 // `keytool setup` ended by SIGKILL before and after the effect of each of its steps, and `--undo` after each of its own.
 
-jest.setTimeout(240_000)
+jest.setTimeout(600_000)
 
 /** This file's alone. */
 const host = '127.0.123.1'
@@ -99,6 +99,6 @@ test.each(['key', 'held', 'server', 'tunnel'] as const)(
     await finish(['--undo', '--yes', ...trust(), ...at()])
     expect(await desk.tree()).toEqual(home)
     expect(await hosting.account()).toEqual(account)
-    expect(await desk.processes()).toEqual([])
+    await eventually(desk.processes, left => left.length === 0)
   },
 )

@@ -10,7 +10,7 @@ import { type SshAgent, startSshAgent } from './world/ssh-agent.js'
 
 // What `keytool setup` refuses, with what to type; and what stands in its way and is left alone.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 /** This file's alone, and there is no mail. */
 const host = '127.0.124.1'

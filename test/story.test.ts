@@ -12,7 +12,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // What the product exists for, from end to end, against OpenSSH's server, OpenSMTPD and Dovecot.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let home: Home
 let user: SystemUser
@@ -93,7 +93,7 @@ test('a key is made, served, put on the server and carries mail, with one passph
 
 /** Delivery takes a moment. */
 async function untilSome(fetch: () => Promise<string[]>): Promise<string> {
-  for (let tries = 0; tries < 50; tries++) {
+  for (let tries = 0; tries < 150; tries++) {
     const [first] = await fetch()
     if (first !== undefined) return first
     await new Promise(resolve => setTimeout(resolve, 200))

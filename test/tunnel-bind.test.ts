@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { jest } from '@jest/globals'
 import { type AgentClient, connectAgent } from '@keytool/agent'
 import { type ConnectOptions, connect, dial, KnownHosts } from '@keytool/tunnel'
 import { startOurAgent } from './agent-fixture.js'
@@ -11,6 +12,8 @@ import { type Sshd, startSshd } from './world/sshd.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // Keys that an agent gives away for one host only: it has to be told, and shown, which host a login is for.
+
+jest.setTimeout(90_000)
 
 const kinds = ['ssh-agent', 'keytool agent'] as const
 
@@ -60,14 +63,14 @@ beforeAll(async () => {
     await add('permitted.example', 'plain')
     await add('certified.example', 'byhost')
   }
-}, 60_000)
+}, 180_000)
 
 afterAll(async () => {
   for (const agent of agents ?? []) await agent.stop()
   for (const sshd of [certified, other, permitted]) await sshd?.stop()
   await user?.dispose()
   await home?.dispose()
-}, 30_000)
+}, 90_000)
 
 function to(sshd: Sshd, agent: AgentClient, more: Partial<ConnectOptions> = {}): ConnectOptions {
   const knownHosts = new KnownHosts({ home: home.path, files: [ssh('known_hosts')], systemFiles: [] })

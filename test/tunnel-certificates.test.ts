@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { jest } from '@jest/globals'
 import { connectAgent } from '@keytool/agent'
 import { generate, keyFormats, type PrivateKey, PublicKey, type Signer } from '@keytool/keygen'
 import { type ConnectOptions, connect, dial, KnownHosts } from '@keytool/tunnel'
@@ -11,6 +12,8 @@ import { type Sshd, startSshd } from './world/sshd.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // Certificates of users and of hosts, judged by OpenSSH's server.
+
+jest.setTimeout(120_000)
 
 const types = ['ed25519', 'ecdsa', 'rsa'] as const
 /** Types of host keys, and what a host that has a certificate of one offers. */
@@ -54,13 +57,13 @@ beforeAll(async () => {
   await keygen('-t', 'ed25519', '-N', '', '-f', file('stranger'))
   sshd = await startSshd({ users: [user], config: [`TrustedUserCAKeys ${file('ca.pub')}`, 'LogLevel DEBUG1'] })
   await writeFile(file('known_hosts'), sshd.knownHosts)
-}, 60_000)
+})
 
 afterAll(async () => {
   await sshd?.stop()
   await user?.dispose()
   await home?.dispose()
-}, 20_000)
+})
 
 function login(signers: ConnectOptions['signers'], more: Partial<ConnectOptions> = {}): ConnectOptions {
   const knownHosts = new KnownHosts({ home: home.path, files: [file('known_hosts')], systemFiles: [] })
@@ -154,7 +157,7 @@ describe("a host's certificate", () => {
     }
     const config = [...lines, `TrustedUserCAKeys ${file('ca.pub')}`]
     certified = await startSshd({ users: [user], config, hostKeyFiles: sshd.hostKeyFiles })
-  }, 20_000)
+  })
 
   afterAll(() => certified?.stop())
 
@@ -169,24 +172,20 @@ describe("a host's certificate", () => {
 
   const authority = async () => `@cert-authority *.example ${await readFile(file('ca.pub'), 'utf8')}`
 
-  test.each(hostKinds)(
-    '%s: is asked for and believed, and again with every new key',
-    async (type, name) => {
-      const only = [`HostKeyAlgorithms ${name}`, `HostCertificate ${sshd.hostKeyFiles[type]}-cert.pub`]
-      const config = [...only, `TrustedUserCAKeys ${file('ca.pub')}`, 'RekeyLimit 64K']
-      const one = await startSshd({ users: [user], config, hostKeyFiles: sshd.hostKeyFiles })
-      try {
-        const there: ConnectOptions['dial'] = options => dial({ ...options, host: '127.0.0.1', port: one.port })
-        const connection = await visit(await authority(), 'shop.example', { dial: there })
-        const { stdout } = await connection.exec('head -c 500000 /dev/zero')
-        expect(stdout).toHaveLength(500_000)
-        await connection.close()
-      } finally {
-        await one.stop()
-      }
-    },
-    20_000,
-  )
+  test.each(hostKinds)('%s: is asked for and believed, and again with every new key', async (type, name) => {
+    const only = [`HostKeyAlgorithms ${name}`, `HostCertificate ${sshd.hostKeyFiles[type]}-cert.pub`]
+    const config = [...only, `TrustedUserCAKeys ${file('ca.pub')}`, 'RekeyLimit 64K']
+    const one = await startSshd({ users: [user], config, hostKeyFiles: sshd.hostKeyFiles })
+    try {
+      const there: ConnectOptions['dial'] = options => dial({ ...options, host: '127.0.0.1', port: one.port })
+      const connection = await visit(await authority(), 'shop.example', { dial: there })
+      const { stdout } = await connection.exec('head -c 500000 /dev/zero')
+      expect(stdout).toHaveLength(500_000)
+      await connection.close()
+    } finally {
+      await one.stop()
+    }
+  })
 
   test('is not believed for another name, or from a stranger', async () => {
     await expect(visit(await authority(), 'bank.example')).rejects.toMatchObject({ code: 'host-key-unknown' })

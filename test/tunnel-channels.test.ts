@@ -3,6 +3,7 @@ import { chmod } from 'node:fs/promises'
 import { connect as connectSocket, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { jest } from '@jest/globals'
 import { generate, type PrivateKey } from '@keytool/keygen'
 import { type Connection, type ConnectOptions, connect, type Incoming, KnownHosts } from '@keytool/tunnel'
 import { temporaryFolder } from './world/folder.js'
@@ -13,6 +14,8 @@ import { type Sshd, startSshd } from './world/sshd.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // What a connection carries beside plain forwards, judged by OpenSSH's server.
+
+jest.setTimeout(90_000)
 
 let home: Home
 let user: SystemUser
@@ -27,14 +30,14 @@ beforeAll(async () => {
   const line = `${key.publicKey.algorithm.name} ${key.publicKey.blob.toString('base64')}`
   sshd = await startSshd({ users: [user], authorizedKeys: [line], config: ['AcceptEnv LC_*'] })
   connection = await connect(login())
-}, 30_000)
+})
 
 afterAll(async () => {
   await connection.close()
   await sshd.stop()
   await user.dispose()
   await home.dispose()
-}, 20_000)
+})
 
 function login(more: Partial<ConnectOptions> = {}): ConnectOptions {
   const knownHosts = new KnownHosts({ home: home.path, files: [join(home.path, 'known')], systemFiles: [] })
@@ -151,7 +154,7 @@ describe('a session', () => {
       seen += chunk
     })
     const until = async (pattern: RegExp) => {
-      for (let i = 0; i < 100 && !pattern.test(seen); i++) await new Promise(resolve => setTimeout(resolve, 25))
+      for (let i = 0; i < 800 && !pattern.test(seen); i++) await new Promise(resolve => setTimeout(resolve, 25))
       expect(seen).toMatch(pattern)
     }
     session.stdin.write('stty size; echo "<$LC_KEYTOOL $TERM>"\n')
@@ -209,8 +212,8 @@ describe('a session', () => {
 })
 
 test('a sign of life', async () => {
-  expect(await connection.ping(5_000)).toBeGreaterThan(0)
+  expect(await connection.ping(20_000)).toBeGreaterThan(0)
   const other = await connect(login())
   await other.close()
-  await expect(other.ping(5_000)).rejects.toMatchObject({ code: 'unreachable' })
+  await expect(other.ping(20_000)).rejects.toMatchObject({ code: 'unreachable' })
 })

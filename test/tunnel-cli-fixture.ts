@@ -8,7 +8,7 @@ import { makeKey } from './agent-hosts.js'
 import { leaveDuty } from './world/duty.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
 import { residentKeytool } from './world/resident.js'
-import { keytool, keytoolPath, type RunOptions, type RunResult } from './world/run.js'
+import { keytool, keytoolPath, killIfThere, type RunOptions, type RunResult } from './world/run.js'
 import { type Sshd, type SshdOptions, startSshd } from './world/sshd.js'
 import { type Running, startKeytool } from './world/start.js'
 import { createUser, type SystemUser } from './world/system-user.js'
@@ -16,8 +16,9 @@ import { createUser, type SystemUser } from './world/system-user.js'
 // What the tests share that run `keytool tunnel` as a user does.
 
 /** Ends every process with this home: `$1`. */
-export const endAll = `for each in /proc/[0-9]*; do
-  tr '\\0' '\\n' <$each/environ 2>/dev/null | grep -qx "HOME=$1" && kill -KILL "\${each#/proc/}"
+export const endAll = `for each in $(grep -lzxF "HOME=$1" /proc/[0-9]*/environ 2>/dev/null); do
+  each=\${each%/environ}
+  kill -KILL "\${each#/proc/}"
 done`
 
 /** A home with a key in it, a server that takes the key, and what runs between them. */
@@ -88,9 +89,9 @@ export async function openTunnelWorld(options: Omit<SshdOptions, 'users'> = {}):
     async clear() {
       await residentKeytool(['tunnel', 'stop', '--all'], { env })
       try {
-        await eventually(tunnels, left => left.length === 0, 5_000)
+        await eventually(tunnels, left => left.length === 0, 15_000)
       } finally {
-        for (const { pid } of await tunnels()) process.kill(pid, 'SIGKILL')
+        for (const { pid } of await tunnels()) killIfThere(pid)
       }
     },
     async serve(serve) {
@@ -131,7 +132,7 @@ export async function greetingAt(port: number): Promise<string> {
 }
 
 /** Looks again and again until it is so. @throws Error with what it saw last */
-export async function eventually<T>(look: () => Promise<T>, is: (value: T) => boolean, timeoutMs = 10_000): Promise<T> {
+export async function eventually<T>(look: () => Promise<T>, is: (value: T) => boolean, timeoutMs = 20_000): Promise<T> {
   const end = Date.now() + timeoutMs
   for (;;) {
     const value = await look()

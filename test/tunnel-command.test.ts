@@ -4,6 +4,7 @@ import { appendFile, chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
+import { eventually } from './tunnel-cli-fixture.js'
 import { type Environment, type Home, temporaryHome } from './world/home.js'
 import { findFreePort } from './world/port.js'
 import { keytool, keytoolPath } from './world/run.js'
@@ -14,7 +15,7 @@ import { openTerminal } from './world/terminal.js'
 
 // `keytool tunnel` as a user runs it, against OpenSSH's server.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const MiB = 1024 * 1024
 
@@ -256,7 +257,7 @@ test('a password is asked for on a terminal, never shown, three times at most', 
   const right = await openTerminal(command, { env: other.env })
   await right.waitFor(/password for/)
   await right.type('a wrong one\r')
-  await right.waitFor(/that was refused/)
+  await right.waitFor(/that was refused[\s\S]*password for/)
   await right.type(`${user.password}\r`)
   await right.waitFor(/protected as far as/)
   await right.type('\x03')
@@ -295,10 +296,10 @@ test('Ctrl-C at the key’s passphrase ends it: no password is asked for', async
 test('a target that the server can’t reach is said, once', async () => {
   const { tunnel, port } = await up(await findFreePort())
   for (let i = 0; i < 3; i++) await once(connect(port, '127.0.0.1'), 'close').catch(() => {})
+  await tunnel.waitFor(/is dead: the server can't reach/)
   expect(await tunnel.stop()).toEqual({ status: 0, signal: null })
   // Once of the forward, which is dead, and once of those who came, if they were first.
   expect(tunnel.stderr.lines.filter(line => line.includes("the server can't reach")).length).toBeLessThanOrEqual(2)
-  expect(tunnel.stderr.text).toMatch(/is dead: the server can't reach/)
 })
 
 test('an agent that is not safe to ask is passed over, and said: the tunnel goes on without it', async () => {
@@ -310,7 +311,7 @@ test('an agent that is not safe to ask is passed over, and said: the tunnel goes
   const args = ['tunnel', '-L', '0:127.0.0.1:1', '--password-file', join(other.path, 'password'), ...there()]
   const tunnel = await startKeytool(args, { env: other.env })
   await tunnel.waitFor(/protected as far as/)
-  expect(tunnel.stderr.text).toContain('no agent is asked')
+  await tunnel.stderr.waitFor(/no agent is asked/)
   await tunnel.stop()
   const status = await keytool(['agent', 'status', '--json'], { env: other.env })
   expect(status.status).toBe(0)
@@ -344,12 +345,14 @@ test('a password in a file lets in, and is seen in no argument and no environmen
   await writeFile(file, 'wrong\n')
   const before = sshd.log().length
   expect(await keytool(args, { env: other.env })).toMatchObject({ status: 5 })
-  expect(
+  const failures = async () =>
     sshd
       .log()
       .slice(before)
-      .match(/Failed password/g),
-  ).toHaveLength(1)
+      .match(/Failed password/g) ?? []
+  // sshd says so once it has answered.
+  await eventually(failures, lines => lines.length > 0)
+  expect(await failures()).toHaveLength(1)
   await other.dispose()
 })
 
@@ -357,7 +360,7 @@ test('an address that is not loopback is bound only when it is written, and said
   const port = await findFreePort()
   const tunnel = await startKeytool(['tunnel', '-L', `*:${port}:127.0.0.1:1`, ...there()], { env })
   await tunnel.waitFor(/protected as far as/)
-  expect(tunnel.stderr.text).toContain(`port ${port} is open to other machines`)
+  await tunnel.stderr.waitFor(new RegExp(`port ${port} is open to other machines`))
   await tunnel.stop()
 })
 

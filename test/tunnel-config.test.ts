@@ -16,7 +16,7 @@ import { run } from './world/run.js'
 
 // Our reading of ssh_config beside OpenSSH's own (`ssh -G`), setting by setting.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const RUNS = 60
 

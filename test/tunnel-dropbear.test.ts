@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect as connectSocket, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { jest } from '@jest/globals'
 import type { Connection, Forward } from '@keytool/tunnel'
 import { Bench, exchange, makeKey, turnRound, until } from './tunnel-forwards-fixture.js'
 import { type Dropbear, startDropbear } from './world/dropbear.js'
@@ -9,6 +10,8 @@ import { run } from './world/run.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // The other SSH server that many small machines run.
+
+jest.setTimeout(90_000)
 
 let user: SystemUser
 let dropbear: Dropbear
@@ -24,13 +27,13 @@ beforeAll(async () => {
   await user.authorize(key.line)
   dropbear = await startDropbear()
   connection = await bench.connect({ port: dropbear.port, user: user.name, key: key.key })
-}, 30_000)
+})
 
 afterAll(async () => {
   await bench.close()
   await dropbear.stop()
   await user.dispose()
-}, 20_000)
+})
 
 function visit({ port }: Forward): Socket {
   return connectSocket({ port: port ?? 0, host: '127.0.0.1', allowHalfOpen: true })

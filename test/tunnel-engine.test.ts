@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { jest } from '@jest/globals'
 import { generate, type PrivateKey } from '@keytool/keygen'
 import { type ConnectOptions, connect, holdTunnel, KnownHosts, parseForward, type TunnelState } from '@keytool/tunnel'
 import { type Home, temporaryHome } from './world/home.js'
@@ -12,6 +13,8 @@ import { type Sshd, startSshd } from './world/sshd.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // The SSH side of the tunnel, judged by OpenSSH's server.
+
+jest.setTimeout(90_000)
 
 const MiB = 1024 * 1024
 const types = ['ed25519', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'rsa']
@@ -31,14 +34,14 @@ beforeAll(async () => {
   sshd = await startSshd({ users: [user], authorizedKeys: keys.map(lineOf) })
   await writeFile(join(home.ssh, 'known_hosts'), sshd.knownHosts)
   targets = []
-}, 30_000)
+}, 90_000)
 
 afterAll(async () => {
   for (const target of targets) target.close()
   await sshd.stop()
   await user.dispose()
   await home.dispose()
-}, 20_000)
+}, 90_000)
 
 function lineOf({ publicKey }: PrivateKey): string {
   return `${publicKey.algorithm.name} ${publicKey.blob.toString('base64')} ${publicKey.comment}`
@@ -146,6 +149,7 @@ describe('logging in', () => {
     await expect(connect(login({ signers: strangers }))).rejects.toMatchObject({
       code: 'secret-wrong',
       reason: expect.stringMatching(/too many authentication failures/i),
+      hint: 'name the key that is meant: -i KEY',
     })
   })
 })
@@ -163,7 +167,7 @@ test('a server that takes RSA with SHA-1 only gets no signature', async () => {
   } finally {
     await old.stop()
   }
-}, 20_000)
+}, 90_000)
 
 describe('the host key', () => {
   test('unknown: refused with the fingerprint', async () => {
@@ -276,7 +280,7 @@ describe('a forward', () => {
     expect(await hashes[0]).toBe(await expectedHash(9, size))
     expect(tunnel.forwards[0]?.counters).toMatchObject({ connections: 1, bytesIn: size, bytesOut: size })
     await tunnel.stop()
-  }, 60_000)
+  }, 180_000)
 
   test('carries 200 connections at once, each half-closed whole', async () => {
     // Answers only when the other side has ended: half-closing decides.
@@ -303,7 +307,7 @@ describe('a forward', () => {
     expect(answers.filter(Boolean)).toHaveLength(200)
     expect(tunnel.forwards[0]?.counters).toMatchObject({ connections: 200, bytesOut: 200 * 100_000 })
     await tunnel.stop()
-  }, 30_000)
+  }, 90_000)
 
   test('outlives new session keys under load', async () => {
     const often = await startSshd({ users: [user], config: ['RekeyLimit 4M'] })
@@ -332,7 +336,7 @@ describe('a forward', () => {
       await tunnel.stop()
       await often.stop()
     }
-  }, 30_000)
+  }, 90_000)
 
   test('hands a closed door on as a reset, and goes on', async () => {
     const closed = await target(() => {})

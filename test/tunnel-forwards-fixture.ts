@@ -111,9 +111,9 @@ export async function exchange(socket: Socket, sent: Uint8Array): Promise<Buffer
   return Buffer.concat(parts)
 }
 
-/** Looks again and again, for five seconds at most. @throws Error when it never came to it */
+/** Looks again and again, for fifteen seconds at most. @throws Error when it never came to it */
 export async function until(done: () => boolean): Promise<void> {
-  const end = Date.now() + 5000
+  const end = Date.now() + 15_000
   while (!done()) {
     if (Date.now() > end) throw new Error(`it never came to ${done}`)
     await new Promise(resolve => setTimeout(resolve, 5))

@@ -4,7 +4,9 @@ import { access, chmod, lstat } from 'node:fs/promises'
 import { connect as connectSocket, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { jest } from '@jest/globals'
 import type { Connection, Forward } from '@keytool/tunnel'
+import { eventually } from './tunnel-cli-fixture.js'
 import { Bench, exchange, makeKey, turnRound, until } from './tunnel-forwards-fixture.js'
 import { type Home, opensshOptions, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
@@ -14,6 +16,8 @@ import { start } from './world/start.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // Forwards of every kind, judged by OpenSSH's server, and beside OpenSSH's client where both do the same.
+
+jest.setTimeout(120_000)
 
 const MiB = 1024 * 1024
 
@@ -36,14 +40,14 @@ beforeAll(async () => {
   await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', '', '-f', idFile])
   sshd = await startSshd({ users: [user], authorizedKeys: [mine.line, restricted.line] })
   connection = await bench.connect(login())
-}, 30_000)
+})
 
 afterAll(async () => {
   await bench.close()
   await sshd.stop()
   await user.dispose()
   await home.dispose()
-}, 20_000)
+})
 
 const login = () => ({ port: sshd.port, user: user.name, key: mine.key })
 
@@ -141,9 +145,10 @@ describe('a remote forward', () => {
     const port = await bench.serve(turnRound)
     const forward = await bench.forward('remote', `0:127.0.0.1:${port}`, connection)
     expect(forward.place).toBe(`localhost:${forward.port}`)
-    const { stdout } = await runOrThrow('/bin/cat', ['/proc/net/tcp'])
     const hex = (forward.port ?? 0).toString(16).toUpperCase().padStart(4, '0')
-    expect(stdout).toContain(` 0100007F:${hex} 00000000:0000 0A `)
+    // While others come and go, a row may be passed over.
+    const table = async () => (await runOrThrow('/bin/cat', ['/proc/net/tcp'])).stdout
+    await eventually(table, text => text.includes(` 0100007F:${hex} 00000000:0000 0A `))
     await forward.close()
     expect(await endOf(visit(forward))).toBe('ECONNREFUSED')
   })
@@ -155,7 +160,7 @@ describe('a remote forward', () => {
     const chosen = forward.port
     await first.close()
     // The server takes a moment to let go of it.
-    for (let tries = 0; tries < 500 && (await endOf(visit(forward))) !== 'ECONNREFUSED'; tries++) await sleep(10)
+    for (let tries = 0; tries < 2000 && (await endOf(visit(forward))) !== 'ECONNREFUSED'; tries++) await sleep(10)
     await forward.attach(await bench.connect(login()))
     expect(forward.port).toBe(chosen)
     expect(String(await exchange(visit(forward), Buffer.from('abc')))).toBe('cba')

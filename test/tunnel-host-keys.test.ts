@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { jest } from '@jest/globals'
 import { generate, type PrivateKey, typeOfBlob } from '@keytool/keygen'
 import { type ConnectOptions, connect, KnownHosts } from '@keytool/tunnel'
 import { type Home, temporaryHome } from './world/home.js'
@@ -8,6 +9,8 @@ import { type Sshd, startSshd } from './world/sshd.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // The host keys that a server tells of once somebody is in.
+
+jest.setTimeout(90_000)
 
 type News = Parameters<NonNullable<ConnectOptions['onHostKeys']>>
 
@@ -21,13 +24,13 @@ beforeAll(async () => {
   user = await createUser()
   key = await generate('ed25519')
   sshd = await startSshd({ users: [user], authorizedKeys: [lineOf(key)] })
-}, 30_000)
+}, 90_000)
 
 afterAll(async () => {
   await sshd?.stop()
   await user?.dispose()
   await home?.dispose()
-}, 20_000)
+}, 90_000)
 
 function lineOf({ publicKey }: PrivateKey): string {
   return `${publicKey.algorithm.name} ${publicKey.blob.toString('base64')}`

@@ -1,21 +1,21 @@
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { jest } from '@jest/globals'
 import { type LoginFacts, type LoginFile, loginKindsOf, wholeText } from '@keytool/agent'
 import { tunnelAtLogin } from '@keytool/tunnel'
 import { findProcesses } from './agent-fixture.js'
 import { runIn, succeed, takeSnapshot } from './cli-fixture.js'
+import { eventually } from './tunnel-cli-fixture.js'
 import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
 import { findFreePort } from './world/port.js'
 import { readPlist, readTask } from './world/python-read.js'
-import { keytool, run, runOrThrow } from './world/run.js'
+import { keytool, killIfThere, run, runOrThrow } from './world/run.js'
 import { start } from './world/start.js'
 
 // Tunnels at login without a systemd of the user's; and what other systems would read, read by those who know the formats.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let home: Home
 
@@ -24,7 +24,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  for (const { pid } of await findProcesses(home)) process.kill(pid, 'SIGKILL')
+  for (const { pid } of await findProcesses(home)) killIfThere(pid)
   await home.dispose()
 })
 
@@ -51,8 +51,7 @@ test('a desktop that reads the entry starts the tunnel, whatever the paths; it i
   const launch = ['-c', 'exec "$0" "$@" >/dev/null 2>&1', peerPath('gio'), 'launch', entry]
   await runOrThrow('/bin/sh', launch, { env: home.env })
   const found = async () => JSON.parse((await keytool(['tunnel', 'status', '--json'], { env })).stdout)
-  for (let i = 0; i < 100 && (await found())[0]?.state !== 'waiting'; i++) await sleep(50)
-  const [{ pid, ...status }] = await found()
+  const [{ pid, ...status }] = await eventually(found, ([first]) => first?.state === 'waiting')
   expect(status).toMatchObject({ name: 'mail', state: 'waiting' })
   const environment = (await readFile(`/proc/${pid}/environ`, 'utf8')).split('\0')
   expect(environment).toContain(`SSH_AUTH_SOCK=${join(home.runtime, 'keytool', 'agent.sock')}`)
@@ -159,8 +158,9 @@ test('--kind shell prints a line that has a shell start it, and writes nothing',
     stdout: '',
     stderr: '',
   })
-  for (let i = 0; i < 100 && !(await readdir(home.path)).includes('told'); i++) await sleep(20)
-  expect(await readFile(told, 'utf8')).toBe('tunnel --background --wait mail\n')
+  // It is made first, and written then.
+  const text = () => readFile(told, 'utf8').catch(() => '')
+  expect(await eventually(text, read => read.endsWith('\n'))).toBe('tunnel --background --wait mail\n')
 })
 
 function fileOf(system: string, facts: Partial<LoginFacts>): LoginFile {

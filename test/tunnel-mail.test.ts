@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -10,7 +11,8 @@ import { run, runOrThrow } from './world/run.js'
 
 // `keytool tunnel --mail` with real servers behind it, and real mail programs before it.
 
-jest.setTimeout(120_000)
+// The ports may be another test's for a while.
+jest.setTimeout(300_000)
 
 /**
  * Hosts as a user knows them, each with mail at the ports where mail is. These addresses are this file's alone; so are the
@@ -158,11 +160,13 @@ test('a server without mail: 7, and what to do', async () => {
   const { status, stdout, stderr } = await background(none)
   expect({ status, stdout }).toEqual({ status: 7, stdout: '' })
   expect(stderr).toMatch(/has no mail: nothing answers there on ports 110, .*\n.*-L 1110:/)
-  expect(await world.processes()).toEqual([])
+  // What has told may take a moment to be gone.
+  await eventually(world.processes, left => left.length === 0)
 })
 
 test('a port in use: 1, who holds it and a free one, which does it beside --mail', async () => {
   const other = createServer().listen(1110, '127.0.0.1')
+  await once(other, 'listening')
   try {
     const { status, stderr } = await background(plain)
     expect(status).toBe(1)

@@ -17,7 +17,7 @@ import { createUser, type SystemUser } from './world/system-user.js'
 
 // ProxyCommand: a command of the user's as the way to the server, beside ssh itself and to a real sshd.
 
-jest.setTimeout(20_000)
+jest.setTimeout(90_000)
 
 const target = { host: 'real.example', port: 2201, user: 'deploy', typedHost: 'web1', hostKeyAlias: 'alias' }
 
@@ -39,6 +39,12 @@ const isThere = (pid: number) =>
     stat => !/\) Z /.test(stat),
     () => false,
   )
+
+/** What was killed is there for a moment longer. */
+async function untilGone(pid: number): Promise<void> {
+  for (let tries = 0; tries < 400 && (await isThere(pid)); tries++) await sleep(50)
+  expect(await isThere(pid)).toBe(false)
+}
 
 describe('running a command', () => {
   const env = { PATH: '/usr/bin:/bin' }
@@ -146,7 +152,7 @@ describe('running a command', () => {
     if (pid !== undefined) expect(await isThere(pid)).toBe(true)
     stream.destroy()
     await once(stream, 'close')
-    if (pid !== undefined) expect(await isThere(pid)).toBe(false)
+    if (pid !== undefined) await untilGone(pid)
   })
 
   test('the signal ends it before it has spoken, and not after', async () => {
@@ -190,7 +196,7 @@ describe('to a real server', () => {
     sshd = await startSshd({ users: [user], authorizedKeys: [lineOf(key)] })
     await writeFile(join(home.ssh, 'known_hosts'), sshd.knownHosts)
     await writeFile(join(home.path, 'carry.cjs'), carry)
-  }, 30_000)
+  }, 90_000)
   afterAll(async () => {
     await sshd.stop()
     await user.dispose()
@@ -251,16 +257,15 @@ process.stdin.pipe(socket).pipe(process.stdout)`
     const pid = await readPid()
     expect(await isThere(pid)).toBe(true)
     await connection.close()
-    for (let tries = 0; tries < 60 && (await isThere(pid)); tries++) await sleep(50)
-    expect(await isThere(pid)).toBe(false)
+    await untilGone(pid)
   })
 
   test.each([
-    ['says something else', 'sh -c "echo hello; cat >/dev/null"', 'damaged'],
-    ['writes garbage', 'head -c 100000 /dev/urandom', 'damaged'],
-    ['hangs', 'sleep 60', 'unreachable'],
-  ])('one that %s', async (_name, command, code) => {
-    await expect(through(command, { stepTime: 1000 })).rejects.toMatchObject({ code })
+    ['says something else', 'sh -c "echo hello; cat >/dev/null"', 'damaged', 3000],
+    ['writes garbage', 'head -c 100000 /dev/urandom', 'damaged', 20_000],
+    ['hangs', 'sleep 60', 'unreachable', 1000],
+  ])('one that %s', async (_name, command, code, stepTime) => {
+    await expect(through(command, { stepTime })).rejects.toMatchObject({ code })
   })
 
   test.each([

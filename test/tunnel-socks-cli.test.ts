@@ -10,7 +10,7 @@ import { run, runOrThrow } from './world/run.js'
 
 // `keytool tunnel -D`, used by programs that know nothing of us. What the proxy itself does is in test/tunnel-socks.test.ts.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let world: TunnelWorld
 

@@ -5,13 +5,13 @@ import { makeKey } from './agent-hosts.js'
 import { eventually, greetingAt, openTunnelWorld, portIn, type TunnelWorld } from './tunnel-cli-fixture.js'
 import { findDescendants } from './world/descendants.js'
 import { findFreePort } from './world/port.js'
-import { runOrThrow } from './world/run.js'
+import { killIfThere, runOrThrow } from './world/run.js'
 import { startSshAgent } from './world/ssh-agent.js'
 import { type Sshd, startSshd } from './world/sshd.js'
 
 // What ssh_config says, as `keytool tunnel` keeps it, against OpenSSH's server.
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 let world: TunnelWorld
 let target: number
@@ -129,12 +129,12 @@ test('ServerAliveInterval and ServerAliveCountMax: a server that is silent is lo
   await config(...host('ServerAliveInterval 1', 'ServerAliveCountMax 1'))
   expect(await start(...forward(), 'mail')).toMatchObject({ status: 0 })
   const pids = await findDescendants(world.sshd.pid)
-  for (const pid of pids) process.kill(pid, 'SIGSTOP')
+  for (const pid of pids) killIfThere(pid, 'SIGSTOP')
   try {
-    const [facts] = await eventually(world.status, ([first]) => first?.lastError !== null, 8_000)
+    const [facts] = await eventually(world.status, ([first]) => first?.lastError !== null, 40_000)
     expect(facts?.lastError).toContain('is lost')
   } finally {
-    for (const pid of pids) process.kill(pid, 'SIGKILL')
+    for (const pid of pids) killIfThere(pid)
   }
 })
 

@@ -7,7 +7,7 @@ import { startKeytool } from './world/start.js'
 
 // What a start says and leaves behind, where something is not as it should be.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 let world: TunnelWorld
 let target: number

@@ -4,6 +4,7 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { jest } from '@jest/globals'
 import { connectAgent } from '@keytool/agent'
 import { generate, type PrivateKey } from '@keytool/keygen'
 import {
@@ -18,16 +19,19 @@ import {
   type TunnelOptions,
   type TunnelState,
 } from '@keytool/tunnel'
+import { waitForEnd } from './agent-fixture.js'
 import { findDescendants } from './world/descendants.js'
 import { type Home, temporaryHome } from './world/home.js'
 import { peerPath } from './world/peers.js'
-import { runOrThrow } from './world/run.js'
+import { killIfThere, runOrThrow } from './world/run.js'
 import { startSshAgent } from './world/ssh-agent.js'
 import { type Sshd, startSshd } from './world/sshd.js'
 import { type Running, start } from './world/start.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // Tunnels that stay up, judged by OpenSSH's server going away in every way it can.
+
+jest.setTimeout(90_000)
 
 const MiB = 1024 * 1024
 const data = randomBytes(4 * MiB)
@@ -57,7 +61,7 @@ beforeAll(async () => {
       await sleep(5)
     }
   })
-}, 30_000)
+}, 120_000)
 
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop()
@@ -68,7 +72,7 @@ afterAll(async () => {
   await sshd.stop()
   await user.dispose()
   await home.dispose()
-}, 20_000)
+}, 90_000)
 
 function lineOf({ publicKey }: PrivateKey): string {
   return `${publicKey.algorithm.name} ${publicKey.blob.toString('base64')} ${publicKey.comment}`
@@ -112,7 +116,7 @@ function logIn(signal: AbortSignal, more: Partial<ConnectOptions> = {}) {
 }
 
 /** A tunnel that is up, and everything it says. */
-async function hold(options: Partial<TunnelOptions> = {}, more: Partial<ConnectOptions> = {}) {
+async function hold(options: Partial<TunnelOptions> = {}) {
   const states: TunnelState[] = []
   const lines: string[] = []
   let dials = 0
@@ -129,7 +133,7 @@ async function hold(options: Partial<TunnelOptions> = {}, more: Partial<ConnectO
     },
     ...options,
     connect: async signal => {
-      const connection = await (options.connect ?? (given => logIn(given, more)))(signal, { again: dials++ > 0 })
+      const connection = await (options.connect ?? (given => logIn(given)))(signal, { again: dials++ > 0 })
       // Only now sshd has forked for the last time, so that all of the session can be found.
       if (dials === 1) await connection.exec('true')
       return connection
@@ -150,19 +154,11 @@ async function hold(options: Partial<TunnelOptions> = {}, more: Partial<ConnectO
   }
 }
 
-async function until(done: () => boolean, timeoutMs = 15_000): Promise<void> {
+async function until(done: () => boolean, timeoutMs = 60_000): Promise<void> {
   const end = Date.now() + timeoutMs
   while (!done()) {
     if (Date.now() > end) throw new Error(`it did not come to it within ${timeoutMs} ms: ${done}`)
     await sleep(5)
-  }
-}
-
-function killIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 
@@ -220,7 +216,7 @@ test('ten connections lost under load: each reset, none cut short, and whoever w
   expect(course(names())).toEqual(['connecting', 'up', ...Array(10).fill('again up').join(' ').split(' '), 'stopped'])
   expect(lines.filter(line => line.startsWith('lost: the connection to the test server is lost'))).toHaveLength(10)
   expect(lines.filter(line => line === 'up')).toHaveLength(11)
-}, 60_000)
+}, 240_000)
 
 test('a server killed and started again fifty times is found each time, by the same listener', async () => {
   const config = join(dirname(sshd.hostKeyFiles.ed25519), 'sshd_config')
@@ -233,6 +229,8 @@ test('a server killed and started again fifty times is found each time, by the s
     const pid = server?.pid ?? sshd.pid
     for (const each of [pid, ...(await findDescendants(pid))]) killIfThere(each)
     await server?.exit
+    // One that dies holds its port until it is dead.
+    await waitForEnd(pid)
   }
   try {
     for (let round = 1; round <= 50; round++) {
@@ -255,14 +253,17 @@ test('a server killed and started again fifty times is found each time, by the s
     await sshd.stop()
     sshd = await startSshd({ users: [user], port: serverPort, hostKeyFiles })
   }
-}, 120_000)
+}, 400_000)
 
 test('a server that stands still is taken for dead, and another session carries', async () => {
-  const { port, slowPort, lines, ups } = await hold({}, { keepalive: { interval: 300, count: 3 } })
+  const { port, slowPort, lines, ups } = await hold({
+    // The next one is not to be taken for dead where the machine is slow.
+    connect: (signal, { again }) => logIn(signal, again ? {} : { keepalive: { interval: 300, count: 3 } }),
+  })
   const load = fetch(slowPort)
   await until(() => load.size() > 0)
   const still = await findDescendants(sshd.pid)
-  for (const pid of still) process.kill(pid, 'SIGSTOP')
+  for (const pid of still) killIfThere(pid, 'SIGSTOP')
   try {
     expect(await load.ended).toBe('ECONNRESET')
     await ups(2)
@@ -271,7 +272,7 @@ test('a server that stands still is taken for dead, and another session carries'
   } finally {
     for (const pid of still) killIfThere(pid)
   }
-}, 30_000)
+}, 120_000)
 
 test('when the network changes a connection that answers stays', async () => {
   const { happen, lines, names, port } = await hold()
@@ -314,7 +315,7 @@ test('a changed host key ends it, after one look', async () => {
     await other.stop()
     sshd = await startSshd({ users: [user], port: serverPort, hostKeyFiles })
   }
-}, 30_000)
+}, 120_000)
 
 test('without its agent it waits, leaves the server alone, and goes on when the agent is back', async () => {
   const file = join(home.ssh, 'id')
@@ -360,7 +361,7 @@ test('without its agent it waits, leaves the server alone, and goes on when the 
   await startWithKey()
   await ups(2)
   await fetchWhole(port)
-}, 30_000)
+}, 120_000)
 
 test('a remote forward listens again on the port it had; a target that dies is told, and one that lives', async () => {
   const greeter = await serve(socket => socket.end('220 hello\r\n'))
@@ -386,4 +387,4 @@ test('a remote forward listens again on the port it had; a target that dies is t
   servers.push(again)
   await until(() => states().join() === 'up,up')
   expect(lines.at(-1)).toMatch(/ is up: 220 back$/)
-}, 30_000)
+}, 120_000)

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import { jest } from '@jest/globals'
 import { generate, type PrivateKey } from '@keytool/keygen'
 import { type Connection, type ConnectOptions, connect, KnownHosts } from '@keytool/tunnel'
 import { type Echo, startEcho } from './tunnel-echo.js'
@@ -9,6 +10,8 @@ import { type Sshd, startSshd } from './world/sshd.js'
 import { createUser, type SystemUser } from './world/system-user.js'
 
 // Connections through others: what carries them is no socket.
+
+jest.setTimeout(120_000)
 
 const MiB = 1024 * 1024
 
@@ -26,14 +29,14 @@ beforeAll(async () => {
   sshd = await startSshd({ users: [user], authorizedKeys: [line], config: ['RekeyLimit 16M'] })
   await writeFile(join(home.ssh, 'known_hosts'), sshd.knownHosts)
   echo = await startEcho()
-}, 30_000)
+})
 
 afterAll(async () => {
   echo?.close()
   await sshd?.stop()
   await user?.dispose()
   await home?.dispose()
-}, 20_000)
+})
 
 /** Logs in, through another connection if there is one. */
 function visit(through?: Connection, more: Partial<ConnectOptions> = {}): Promise<Connection> {
@@ -65,7 +68,7 @@ test('two deep, it carries 50 MiB both ways, with new keys on every level meanwh
   expect(await middle.exec('echo still here')).toMatchObject({ status: 0 })
   await middle.close()
   await outer.close()
-}, 30_000)
+})
 
 test.each([
   ['is closed', (outer: Connection) => outer.close()],

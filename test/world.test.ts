@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
 import { fetchMail, sendMail } from '../scripts/demo-world/mail-client.js'
+import { waitForEnd } from './agent-fixture.js'
 import { leaveDuty } from './world/duty.js'
 import { temporaryFolder } from './world/folder.js'
 import { type Home, opensshOptions, temporaryHome } from './world/home.js'
@@ -17,7 +18,7 @@ import { openTerminal } from './world/terminal.js'
 
 // The fixtures of test/world, proved against the programs they start.
 
-jest.setTimeout(30_000)
+jest.setTimeout(90_000)
 
 test.each(peerNames)('%s is installed', async name => {
   await expect(findPeer(name)).resolves.toMatchObject({ path: expect.stringMatching(/^\//) })
@@ -32,7 +33,7 @@ describe('programs', () => {
   })
 
   test('are ended when they take too long', async () => {
-    await expect(run('/bin/sh', ['-c', 'echo so far; sleep 60'], { timeoutMs: 300 })).rejects.toThrow('so far')
+    await expect(run('/bin/sh', ['-c', 'echo so far; sleep 60'], { timeoutMs: 2000 })).rejects.toThrow('so far')
   })
 
   test('are talked to while they run', async () => {
@@ -49,7 +50,7 @@ describe('programs', () => {
     const [sleeper] = await shell.waitFor(/\d+/)
     expect(await leaveDuty(endGroup, String(shell.pid)).perform()).toBe(0)
     expect(await shell.exit).toEqual({ status: null, signal: 'SIGTERM' })
-    await expect(readFile(`/proc/${sleeper}/cmdline`, 'utf8').catch(() => '')).resolves.toBe('')
+    await waitForEnd(Number(sleeper))
   })
 
   test('leave duties that are done', async () => {
@@ -65,7 +66,7 @@ describe('programs', () => {
 describe('a terminal', () => {
   test('is typed into, and keeps what is not echoed off the screen', async () => {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, not JavaScript's
-    const script = 'printf "secret? "; stty -echo; read a; stty echo; echo; echo "got ${#a} [$TMUX]"; tty; exit 3'
+    const script = 'stty -echo; printf "secret? "; read a; stty echo; echo; echo "got ${#a} [$TMUX]"; tty; exit 3'
     const terminal = await openTerminal(['/bin/sh', '-c', script], { cols: 60, rows: 10 })
     try {
       await terminal.waitFor(/secret\?/)
@@ -87,7 +88,8 @@ describe('a terminal', () => {
     await cat.type('\x04')
     expect(await cat.exitStatus()).toBe(0)
     await cat.close()
-    const sleeper = await openTerminal(['/bin/sleep', '60'])
+    const sleeper = await openTerminal(['/bin/sh', '-c', 'echo ready; exec sleep 60'])
+    await sleeper.waitFor(/ready/)
     await sleeper.type('\x03')
     expect(await sleeper.exitStatus()).toBe(130)
     await sleeper.close()
@@ -123,7 +125,7 @@ describe('a real sshd', () => {
     const args = [...options, `${user.name}@${sshd.host}`, 'echo "$USER" "$HOME"; exit 4']
     const { stdout, status } = await run(peerPath('ssh'), args, { env: agent.env })
     expect({ stdout, status }).toEqual({ stdout: `${user.name} ${user.home}\n`, status: 4 })
-    expect(sshd.log()).toContain(`Accepted publickey for ${user.name}`)
+    await sshd.waitForLog(new RegExp(`Accepted publickey for ${user.name}`))
     const known = await readFile(join(home.ssh, 'known_hosts'), 'utf8')
     expect(sshd.knownHosts).toContain(known.trim().split('\n')[0])
   })
@@ -186,7 +188,7 @@ test('mail sent by SMTP to OpenSMTPD is fetched by POP3 from Dovecot', async () 
     }
     expect(await sendMail(mail.smtpPort, message)).toMatch(/^250 /)
     let mails: string[] = []
-    for (let tries = 0; mails.length === 0 && tries < 50; tries++) {
+    for (let tries = 0; mails.length === 0 && tries < 300; tries++) {
       mails = await fetchMail(mail.pop3Port, mail.user, mail.password)
       await new Promise(resolve => setTimeout(resolve, 100))
     }

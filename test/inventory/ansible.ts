@@ -80,7 +80,7 @@ export async function readWithAnsible(inventories: readonly Inventory[], home: H
   const { status, stdout, stderr } = await run('/usr/bin/python3', ['-W', 'ignore', '-c', SCRIPT], {
     env,
     input,
-    timeoutMs: 60_000,
+    timeoutMs: 90_000,
   })
   if (status !== 0) throw new Error(`Ansible ended with ${status}\n${stderr}`)
   return JSON.parse(stdout)

@@ -48,7 +48,7 @@ export function opensshOptions(home: Home): string[] {
     GlobalKnownHostsFile: 'none',
     IdentityFile: 'none',
     BatchMode: 'yes',
-    ConnectTimeout: '10',
+    ConnectTimeout: '25',
   }
   return ['-F', 'none', ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])]
 }

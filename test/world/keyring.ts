@@ -45,7 +45,7 @@ export interface KeyringOptions {
 const SERVICE = 'org.freedesktop.secrets'
 const ROOT = '/org/freedesktop/secrets'
 const LOGIN = `${ROOT}/collection/login`
-const READY_MS = 10_000
+const READY_MS = 20_000
 
 /** Starts a bus that starts nothing by itself: there is on it what a test puts there. */
 export async function startSessionBus(home: Home): Promise<SessionBus> {
@@ -117,7 +117,7 @@ const attributes = (account: string) => ['service', 'keytool', 'account', accoun
 
 async function onBus<T>(env: Environment, work: (bus: Bus) => Promise<T>): Promise<T> {
   const address = env['DBUS_SESSION_BUS_ADDRESS'] ?? ''
-  const bus = await connectBus(address, { timeout: 2000, onSignal() {}, onEnd() {} })
+  const bus = await connectBus(address, { timeout: 10_000, onSignal() {}, onEnd() {} })
   try {
     return await work(bus)
   } finally {

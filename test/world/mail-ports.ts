@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Nobody listens there but who holds the ports that `--mail` chooses: 1110 of 127.0.0.1, 1025 and the like. */
 const PLACE = { host: '127.0.110.99', port: 1110 }
-const PATIENCE_MS = 100_000
+const PATIENCE_MS = 240_000
 
 /** Waits until these ports are this process's alone among the tests. Returns what gives them up. */
 export async function holdMailPorts(): Promise<() => Promise<void>> {

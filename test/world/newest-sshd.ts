@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { peerPath } from './peers.js'
 import { findFreePort } from './port.js'
 import { runOrThrow } from './run.js'
-import { start } from './start.js'
+import { type Running, start } from './start.js'
 
 const peersFolder = fileURLToPath(new URL('../../build/peers/', import.meta.url))
 const STEADY = 'trixie'
@@ -21,6 +21,7 @@ export interface NewestSshd {
   readonly knownHosts: string
   /** What it logged so far. */
   log(): string
+  waitForLog(pattern: RegExp, timeoutMs?: number): Promise<RegExpExecArray>
   stop(): Promise<void>
 }
 
@@ -59,6 +60,32 @@ async function startIn(
     await prepare(root)
     await runOrThrow(peerPath('ssh-keygen'), ['-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', join(folder, 'host')])
     await writeFile(join(folder, 'authorized_keys'), `${authorizedKeys.join('\n')}\n`)
+    const { server, port } = await listen(root, inside, config)
+    const [type, blob] = (await readFile(join(folder, 'host.pub'), 'utf8')).split(' ')
+    return {
+      host: '127.0.0.1',
+      port,
+      knownHosts: `[127.0.0.1]:${port} ${type} ${blob?.trim()}\n`,
+      log: () => server.stderr.text,
+      waitForLog: (pattern, timeoutMs) => server.stderr.waitFor(pattern, timeoutMs),
+      async stop() {
+        await server.stop()
+        await dispose()
+      },
+    }
+  } catch (error) {
+    await dispose()
+    throw error
+  }
+}
+
+/** The port may be taken between its choice and sshd's start: then another is tried. */
+async function listen(
+  root: string,
+  inside: string,
+  config: readonly string[],
+): Promise<{ server: Running; port: number }> {
+  for (let tries = 1; ; tries++) {
     const port = await findFreePort()
     const lines = [
       ...config,
@@ -75,28 +102,24 @@ async function startIn(
       `AuthorizedKeysFile ${inside}/authorized_keys`,
       'LogLevel VERBOSE',
     ]
-    await writeFile(join(folder, 'sshd_config'), `${lines.join('\n')}\n`)
+    await writeFile(join(root, inside, 'sshd_config'), `${lines.join('\n')}\n`)
     const server = await start('/usr/sbin/chroot', [root, '/usr/sbin/sshd', '-D', '-e', '-f', `${inside}/sshd_config`])
-    await server.waitFor(/Server listening on 127\.0\.0\.1/)
-    const [type, blob] = (await readFile(join(folder, 'host.pub'), 'utf8')).split(' ')
-    return {
-      host: '127.0.0.1',
-      port,
-      knownHosts: `[127.0.0.1]:${port} ${type} ${blob?.trim()}\n`,
-      log: () => server.stderr.text,
-      async stop() {
-        await server.stop()
-        await dispose()
-      },
+    try {
+      await server.waitFor(/Server listening on 127\.0\.0\.1/)
+      return { server, port }
+    } catch (error) {
+      await server.stop()
+      if (tries === 5 || !server.stderr.text.includes('Address already in use')) throw error
     }
-  } catch (error) {
-    await dispose()
-    throw error
   }
 }
 
 async function prepare(root: string): Promise<void> {
   await mkdir(join(root, 'run/sshd'), { recursive: true, mode: 0o755 })
   const file = join(root, 'etc/passwd')
-  if (!(await readFile(file, 'utf8').catch(() => '')).includes('sshd:')) await writeFile(file, passwd)
+  if ((await readFile(file, 'utf8').catch(() => '')).includes('sshd:')) return
+  // Other tests start servers in there meanwhile, which look into it.
+  const fresh = `${file}.${process.pid}`
+  await writeFile(fresh, passwd)
+  await rename(fresh, file)
 }

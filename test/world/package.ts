@@ -28,7 +28,7 @@ export async function packAnew(name: string, folder: string): Promise<Packed> {
   }
   await cp(join(root, 'tsconfig.base.json'), join(folder, 'tsconfig.base.json'))
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-  await runOrThrow(process.execPath, [typescript, '-b', to], { timeoutMs: 60_000 })
+  await runOrThrow(process.execPath, [typescript, '-b', to], { timeoutMs: 120_000 })
   const { stdout } = await npm(['pack', '--json', '--pack-destination', folder], to, folder)
   const [packed] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }]
   return { tarball: join(folder, packed.filename), files: packed.files.map(({ path }) => path).sort() }
@@ -60,7 +60,7 @@ export async function emptyProject(path: string, { type, install, registry, cach
   await writeFile(join(path, 'package.json'), JSON.stringify({ name: 'empty', version: '1.0.0', type }))
   await npm(['install', '--registry', registry.url, ...install], path, cache)
   const inside = (program: string[], env: Environment = homeless) =>
-    run(process.execPath, program, { cwd: path, env, timeoutMs: 60_000 })
+    run(process.execPath, program, { cwd: path, env, timeoutMs: 120_000 })
   return {
     path,
     write: async (name, text) => {
@@ -74,5 +74,5 @@ export async function emptyProject(path: string, { type, install, registry, cach
 
 function npm(args: readonly string[], cwd: string, cache: string): Promise<RunResult> {
   const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error']
-  return runOrThrow('npm', [...args, ...quiet, '--cache', cache], { cwd, timeoutMs: 60_000 })
+  return runOrThrow('npm', [...args, ...quiet, '--cache', cache], { cwd, timeoutMs: 120_000 })
 }

@@ -41,7 +41,7 @@ async function end(host: Host): Promise<void> {
  * @throws Error when it takes longer than allowed
  */
 export async function residentKeytool(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const { env = homeless, input = '', cwd, timeoutMs = 20_000 } = options
+  const { env = homeless, input = '', cwd, timeoutMs = 30_000 } = options
   const host = idle.pop() ?? startHost()
   const { child } = host
   const line = { program: keytoolPath, args, env, cwd, input: Buffer.from(input).toString('base64') }

@@ -8,7 +8,7 @@ export interface RunOptions {
   /** What stands on standard input; without it there is none (/dev/null). */
   readonly input?: string | Uint8Array
   readonly cwd?: string
-  /** Default 20 000. */
+  /** Default 30 000. */
   readonly timeoutMs?: number
 }
 
@@ -29,7 +29,7 @@ const GRACE_MS = 200
  * @throws Error when it takes longer than allowed (it is killed, with its process group) or can't be started
  */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const { env = homeless, input, cwd, timeoutMs = 20_000 } = options
+  const { env = homeless, input, cwd, timeoutMs = 30_000 } = options
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env, cwd, detached: true, stdio: ['pipe', 'pipe', 'pipe'] })
     let stdout = ''
@@ -82,9 +82,13 @@ export function keytool(args: readonly string[], options?: RunOptions): Promise<
 
 /** Ends a process group that was started here with `detached`. One that is gone already is no failure. */
 export function killGroup(pid: number | undefined, signal: NodeJS.Signals = 'SIGKILL'): void {
-  if (pid === undefined) return
+  if (pid !== undefined) killIfThere(-pid, signal)
+}
+
+/** A process that was seen a moment ago may have ended by itself since. */
+export function killIfThere(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
   try {
-    process.kill(-pid, signal)
+    process.kill(pid, signal)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }

@@ -1,10 +1,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { findDescendants } from './descendants.js'
 import { temporaryFolder } from './folder.js'
 import { peerPath } from './peers.js'
 import { findFreePort } from './port.js'
-import { runOrThrow } from './run.js'
+import { killIfThere, runOrThrow } from './run.js'
 import { type Running, start } from './start.js'
 import type { SystemUser } from './system-user.js'
 
@@ -100,7 +101,8 @@ async function listen(
       return { server, port }
     } catch (error) {
       await server.stop()
-      if (tries === 5 || !server.stderr.text.includes('Address already in use')) throw error
+      if (tries === 20 || !server.stderr.text.includes('Address already in use')) throw error
+      await sleep(100)
     }
   }
 }
@@ -155,12 +157,4 @@ async function readEach(
 ): Promise<Record<HostKeyType, string>> {
   const [ed25519, rsa, ecdsa] = await Promise.all([read(files.ed25519), read(files.rsa), read(files.ecdsa)])
   return { ed25519, rsa, ecdsa }
-}
-
-function killIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
 }

@@ -23,11 +23,11 @@ export interface Running {
   endInput(): void
   /** Resolves when it ends, by itself or not. */
   readonly exit: Promise<Exit>
-  /** Sends the signal and waits for the end; SIGKILL to its process group when that takes over five seconds. */
+  /** Sends the signal and waits for the end; SIGKILL to its process group when that takes over ten seconds. */
   stop(signal?: NodeJS.Signals): Promise<Exit>
 }
 
-const STOP_MS = 5000
+const STOP_MS = 10_000
 
 /** The duty that ends a process group; `$1` is its leader. Without `--`, which dash's kill does not know. */
 export const endGroup = 'kill -TERM "-$1"'
@@ -57,13 +57,19 @@ export async function start(
   const exit = new Promise<Exit>(resolve => {
     child.once('exit', (status, signal) => {
       guard.cancel()
-      // What it started may hold the pipes longer; what it wrote itself is there within a moment.
       const finish = () => {
         clearTimeout(timer)
         for (const transcript of [stdout, stderr, both]) transcript.end(`it ended with ${signal ?? `status ${status}`}`)
         resolve({ status, signal })
       }
-      const timer = setTimeout(finish, 300)
+      // What it started may hold the pipes longer. What it wrote itself is in them by now, and is read before a turn of the
+      // loop passes in which nothing came: however long this process was kept from reading.
+      const drain = (seen: number) => {
+        const size = both.text.length
+        if (size === seen) finish()
+        else setImmediate(drain, size)
+      }
+      const timer = setTimeout(() => setImmediate(drain, -1), 300)
       child.once('close', finish)
     })
   })

@@ -64,6 +64,11 @@ export async function createUser(): Promise<SystemUser> {
   }
 }
 
+/** Gives a user of this system another login shell. */
+export async function changeShell({ name }: SystemUser, shell: string): Promise<void> {
+  await withRetries('usermod', ['--shell', shell, name])
+}
+
 /** The numbers of a user of this system. */
 export async function findIds(name: string): Promise<{ uid: number; gid: number }> {
   const passwd = await readFile('/etc/passwd', 'utf8')

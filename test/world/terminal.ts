@@ -39,7 +39,8 @@ const PAUSE_MS = 50
 const REACTION_MS = 150
 
 /**
- * Around the program: it starts only once all that it writes is recorded, and does not learn that it runs under tmux.
+ * Around the program: it starts only once all that it writes is recorded, and does not learn that it runs under tmux. Behind
+ * all that it wrote comes a mark that no terminal shows: once that is recorded, so is the rest, and the screen shows it.
  * Its status is noted here because tmux 3.3 now and then misses the end of its child. The traps keep the shell itself
  * alive through Ctrl-C; a trap that is not empty does not reach the program.
  */
@@ -48,8 +49,11 @@ tmux -S "$0" wait-for ready
 ended=$1; shift
 trap : INT QUIT
 env -u TMUX -u TMUX_PANE "$@"
-echo $? >"$ended.new" && mv "$ended.new" "$ended"
+echo $? >"$ended.new"
+printf '\\033]7777;ended\\007'
+mv "$ended.new" "$ended"
 `
+const MARK = '\u001b]7777;ended\u0007'
 
 const config = `
 set -g status off
@@ -95,7 +99,7 @@ export async function openTerminal(command: readonly string[], options: Terminal
   }
 
   const screen = async () => (await tmux('capture-pane', '-p')).stdout.trimEnd()
-  const transcript = () => readFile(written, 'utf8')
+  const recorded = () => readFile(written, 'utf8')
 
   return {
     async type(text) {
@@ -115,8 +119,8 @@ export async function openTerminal(command: readonly string[], options: Terminal
       await tmux('resize-window', '-x', String(columns), '-y', String(lines))
     },
     screen,
-    transcript,
-    async waitFor(pattern, timeoutMs = 10_000) {
+    transcript: async () => (await recorded()).replace(MARK, ''),
+    async waitFor(pattern, timeoutMs = 20_000) {
       const end = Date.now() + timeoutMs
       for (;;) {
         const shown = await screen()
@@ -126,11 +130,11 @@ export async function openTerminal(command: readonly string[], options: Terminal
         await sleep(PAUSE_MS)
       }
     },
-    async exitStatus(timeoutMs = 10_000) {
+    async exitStatus(timeoutMs = 20_000) {
       const end = Date.now() + timeoutMs
       for (;;) {
         const status = await readFile(ended, 'utf8').catch(() => undefined)
-        if (status !== undefined) return Number(status)
+        if (status !== undefined && (await recorded()).includes(MARK)) return Number(status)
         if (Date.now() > end) throw new Error(`it still runs after ${timeoutMs} ms\n${await screen()}`)
         await sleep(PAUSE_MS)
       }

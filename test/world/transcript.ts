@@ -39,7 +39,7 @@ export class Transcript {
    * Resolves with the first match in all that was and will be written.
    * @throws Error with the transcript, when the time is over or the program ends first
    */
-  waitFor(pattern: RegExp, timeoutMs = 10_000): Promise<RegExpExecArray> {
+  waitFor(pattern: RegExp, timeoutMs = 20_000): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       const stop = () => {
         clearTimeout(timer)

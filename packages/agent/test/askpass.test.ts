@@ -2,7 +2,7 @@ import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isRunning } from '../src/platform/running.js'
 import { type AskpassOptions, createAskpass } from '../src/unlock/askpass.js'
-import { makeTemporary } from './support.js'
+import { makeTemporary, until } from './support.js'
 
 const never = new AbortController().signal
 
@@ -16,14 +16,6 @@ async function make(script: string, more: Partial<AskpassOptions> & { env?: Node
   const askpass = createAskpass({ places: [], ...more, env })
   const read = (name: string) => readFile(join(folder, name), 'utf8')
   return { askpass, program, folder, read }
-}
-
-async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
-  for (let i = 0; i < 500; i++) {
-    if (await isSo()) return
-    await new Promise(resolve => setTimeout(resolve, 10))
-  }
-  throw new Error('it never became so')
 }
 
 describe('a passphrase', () => {
@@ -163,7 +155,7 @@ describe('an end', () => {
   })
 
   test('nobody who answers in time is a no', async () => {
-    const { askpass, read } = await make(SLEEPER, { patience: { confirm: 300, passphrase: 300 } })
+    const { askpass, read } = await make(SLEEPER, { patience: { confirm: 1000, passphrase: 1000 } })
     await expect(askpass.confirm('ok?', never)).rejects.toMatchObject({
       code: 'cancelled',
       message: 'nobody answered within 1 s',

@@ -23,7 +23,7 @@ import { later, listenAt, makeTemporary } from './support.js'
 
 // Whatever an agent answers, whoever asked has it or a KeytoolError, and in time.
 
-jest.setTimeout(60_000)
+jest.setTimeout(240_000)
 
 /** What an answer may take. In milliseconds. */
 const TIMEOUT = 200

@@ -23,7 +23,7 @@ import { LIST, later, listenAt, makeTemporary, RawClient, signRequest } from './
 // Whatever comes in, each message has its one answer, in its place; nobody else notices, and nothing stays. (That no
 // rejection goes unhandled is jest's to watch: it fails the test in which one does.)
 
-jest.setTimeout(60_000)
+jest.setTimeout(240_000)
 
 const IDENTITIES = 12
 const SIGNATURE = 14

@@ -4,7 +4,7 @@ import { generate, KeytoolError, keyFormats } from '@keytool/keygen'
 import { fingerprintOf, type Keychain, SealedKey } from '../src/index.js'
 import { createRemembered } from '../src/keychain/remembered.js'
 import type { Openable } from '../src/unlock/unsealing.js'
-import { makeTemporary } from './support.js'
+import { makeTemporary, until } from './support.js'
 
 // What the agent makes of a keychain's answers: what it tries, keeps, and says of it.
 
@@ -59,7 +59,7 @@ async function setUp(answers: Partial<Keychain> = {}) {
 }
 
 const isWiped = (bytes: Buffer) => bytes.every(byte => byte === 0)
-/** Until what goes on by itself is done: a file is looked at first. */
+/** Time in which what should not happen would: a file is looked at first. */
 const settle = () => new Promise(resolve => setTimeout(resolve, 50))
 const stale = { code: 'secret-wrong', message: 'the stored passphrase no longer fits' }
 
@@ -89,7 +89,7 @@ test('what fits is kept in the place of what did not, once', async () => {
   const typed = Buffer.from('new')
   remembered.keep(key, typed)
   typed.fill(0)
-  await settle()
+  await until(() => stored.length > 0 && given.slice(1).every(isWiped))
   expect(stored).toEqual([[{ fingerprint, comment: 'id_work', file: '/k/id_work' }, 'new']])
   expect(given.slice(1).every(isWiped)).toBe(true)
   remembered.keep(key, Buffer.from('new'))
@@ -117,7 +117,7 @@ test('what was missing is kept; what was there, or could not be looked for, is n
   there.secret = undefined
   await expect(remembered.find(key, signal)).rejects.toMatchObject({ code: 'not-found' })
   remembered.keep(key, Buffer.from('new'))
-  await settle()
+  await until(() => stored.length > 0)
   expect(stored).toHaveLength(1)
 })
 
@@ -162,7 +162,7 @@ test('what can not be stored is told, and tried again with the next that fits', 
   remembered.tried(key, Buffer.from('old'), false)
   for (let i = 0; i < 2; i++) {
     remembered.keep(key, Buffer.from('new'))
-    await settle()
+    await until(() => told.length === 3 + i)
   }
   expect(told.slice(2)).toEqual(new Array(2).fill('id_work is not opened by the keychain: the keychain is locked'))
 })
@@ -174,7 +174,7 @@ test('a file that was changed since it was read: what opens the old one is not k
   const key = { ...(await held('old one')), file }
   remembered.tried(key, (await remembered.find(key, signal)) ?? Buffer.alloc(0), false)
   remembered.keep(key, Buffer.from('old one'))
-  await settle()
+  await until(() => told.at(-1)?.includes('its file was changed') === true)
   expect(stored).toEqual([])
   expect(told.at(-1)).toContain('its file was changed')
 })

@@ -97,7 +97,7 @@ process.stdin.on('data', part => {
 
   async function untilGone(lines: readonly string[]): Promise<void> {
     const pids = lines.flatMap(line => (line.startsWith('start ') ? [Number(line.slice(6))] : []))
-    for (let i = 0; i < 200 && pids.some(isThere); i++) await new Promise(resolve => setTimeout(resolve, 10))
+    for (let i = 0; i < 2000 && pids.some(isThere); i++) await new Promise(resolve => setTimeout(resolve, 10))
     expect(pids.filter(isThere)).toEqual([])
   }
 
@@ -143,7 +143,6 @@ process.stdin.on('data', part => {
 
   test('a child that hangs is ended, and all who wait are told together', async () => {
     const { keychain: ours, lines } = await keychain('', { timeout: 600 })
-    const began = performance.now()
     const all = await Promise.allSettled(['a', 'b', 'c'].map(letter => ours.find(print(letter))))
     const reason = {
       code: 'unreachable',
@@ -151,7 +150,8 @@ process.stdin.on('data', part => {
       reason: 'it gave no answer in 0.6 s',
     }
     expect(all).toEqual(new Array(3).fill({ status: 'rejected', reason: expect.objectContaining(reason) }))
-    expect(performance.now() - began).toBeLessThan(1500)
+    // None but the first was asked for.
+    expect((await lines()).filter(line => line.startsWith('start')).length).toBeLessThanOrEqual(1)
     expect(await ours.state()).toBe('none')
     await untilGone(await lines())
   })
@@ -161,7 +161,7 @@ process.stdin.on('data', part => {
     const [first, second] = [new AbortController(), new AbortController()]
     const waiting = [ours.find(print('a'), first.signal), ours.find(print('c'), second.signal), ours.find(print('b'))]
     const settled = Promise.allSettled(waiting)
-    for (let i = 0; i < 300 && !(await lines()).includes('asked find'); i++)
+    for (let i = 0; i < 2000 && !(await lines()).includes('asked find'); i++)
       await new Promise(resolve => setTimeout(resolve, 10))
     second.abort()
     await expect(waiting[1]).rejects.toMatchObject({ code: 'cancelled' })
@@ -177,7 +177,7 @@ process.stdin.on('data', part => {
   test('one that is ready is asked; one that has ended since is not', async () => {
     const { keychain: ours, lines } = await keychain("say('ok')")
     const started = async (count: number) => {
-      for (let i = 0; i < 300 && (await lines()).length < count; i++)
+      for (let i = 0; i < 2000 && (await lines()).length < count; i++)
         await new Promise(resolve => setTimeout(resolve, 10))
       return lines()
     }

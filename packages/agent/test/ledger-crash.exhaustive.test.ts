@@ -86,7 +86,7 @@ describe('a program that is killed leaves no broken ledger', () => {
         await Promise.all(Array.from({ length: calls }, (_, last) => expectUnbroken(files, last, half)))
       }
     },
-    60_000,
+    240_000,
   )
 
   test('killed while it sets a broken one aside', async () => {

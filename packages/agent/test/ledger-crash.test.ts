@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { createLedger } from '../src/ledger/ledger.js'
 import { verifyLedger } from '../src/ledger/verify.js'
 import {
@@ -14,6 +13,7 @@ import {
   systemError,
   writeFolder,
 } from './ledger-support.js'
+import { until } from './support.js'
 
 describe('a program that is killed leaves no broken ledger', () => {
   test('half a line and lines after the head are told from what was cut', async () => {
@@ -92,9 +92,6 @@ describe('a disk that fails', () => {
       throw systemError('ENOSPC')
     })
     const ledger = await openedLedger({ folder, disk })
-    const until = async (isSo: () => boolean | Promise<boolean>) => {
-      for (let i = 0; i < 1000 && !(await isSo()); i++) await setImmediate()
-    }
     for (let i = 1; i <= 10; i++) ledger.write(signed(i))
     await until(async () => (await linesOf(folder)).length === 10)
     isFull = true
@@ -165,7 +162,7 @@ describe('a disk that fails', () => {
     isBroken = false
     now += 2000
     ledger.write(signed(2))
-    for (let i = 0; i < 100 && ledger.head.count === 0; i++) await sleep(10)
+    await until(() => ledger.head.count > 0)
     const records = (await linesOf(folder)).map(line => JSON.parse(line))
     expect(records).toMatchObject([
       { action: 'gap', lost: 1 },

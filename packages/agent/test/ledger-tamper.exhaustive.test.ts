@@ -26,7 +26,7 @@ describe('what anybody does to the files shows', () => {
         expect([name, at, await isSeenIn(folder, name, changed)]).toEqual([name, at, true])
       }
     }
-  }, 60_000)
+  }, 240_000)
 
   test('any byte changed to any other, removed, or added', async () => {
     const folder = await prepare()
@@ -44,7 +44,7 @@ describe('what anybody does to the files shows', () => {
       }),
       { numRuns: 300 },
     )
-  }, 60_000)
+  }, 240_000)
 
   test('any line removed, doubled, or exchanged with another', async () => {
     const folder = await prepare()
@@ -61,7 +61,7 @@ describe('what anybody does to the files shows', () => {
         expect(await isSeen(folder, joinLines(swapped))).toBe(true)
       }
     }
-  }, 60_000)
+  }, 240_000)
 
   test('the last file cut at any byte, any file cut, emptied or removed', async () => {
     const folder = await prepare()
@@ -78,5 +78,5 @@ describe('what anybody does to the files shows', () => {
       without.delete(name)
       expect(await isSeen(folder, without)).toBe(true)
     }
-  }, 60_000)
+  }, 240_000)
 })

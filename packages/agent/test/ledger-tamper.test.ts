@@ -1,12 +1,11 @@
 import { appendFile, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { hashLine } from '../src/ledger/chain.js'
 import { lineOf } from '../src/ledger/entry.js'
 import { type Verification, verifyLedger } from '../src/ledger/verify.js'
 import { linesOf, makeLedger, newFolder, openedLedger, readFolder, signed, writeFolder } from './ledger-support.js'
 import { file, isSeen, joinLines, names, prepare, splitLines, whole } from './ledger-whole.js'
-import { makeTemporary } from './support.js'
+import { makeTemporary, until } from './support.js'
 
 describe('what anybody does to the files shows', () => {
   test('files that take each other’s names', async () => {
@@ -193,7 +192,7 @@ describe('an agent does not go on with what was changed', () => {
     await tamper(folder)
     ledger.write(signed(6))
     ledger.flush()
-    for (let i = 0; i < 100 && ledger.head.count !== 2; i++) await sleep(10)
+    await until(() => ledger.head.count === 2)
     expect(ledger.trouble).toBeUndefined()
     const { problem, entries } = await verifyLedger({ folder, expected: ledger.head })
     expect({ problem, entries }).toEqual({ problem: undefined, entries: 2 })

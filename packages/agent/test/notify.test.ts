@@ -96,7 +96,7 @@ class FakeBus {
   }
 
   async until(member: string): Promise<Call> {
-    for (let i = 0; i < 300; i++) {
+    for (let i = 0; i < 2000; i++) {
       const call = this.calls.find(each => each.member === member)
       // The answer is read in the turn after.
       await new Promise(resolve => setTimeout(resolve, 10))

@@ -263,7 +263,7 @@ describe('the file', () => {
   test('is written by itself a while later', async () => {
     const order = await start({ delay: 20 })
     logIn(order, makeKeys(2), bound('web'), 'k1')
-    for (let i = 0; i < 200 && !(await stat(path).catch(() => undefined)); i++) {
+    for (let i = 0; i < 2000 && !(await stat(path).catch(() => undefined)); i++) {
       await new Promise(resolve => setTimeout(resolve, 10))
     }
     expect(JSON.parse(await readFile(path, 'utf8')).hosts).toHaveLength(1)
@@ -346,7 +346,7 @@ describe('where the policy says not to learn', () => {
     await order.close()
     expect(JSON.parse(await readFile(path, 'utf8')).hosts).toHaveLength(1)
     learns = true
-    for (let i = 0; i < 200 && order.arrange(keys, bound('web')) === keys; i++) {
+    for (let i = 0; i < 2000 && order.arrange(keys, bound('web')) === keys; i++) {
       await new Promise(resolve => setTimeout(resolve, 10))
     }
     expect(commentsOf(order.arrange(keys, bound('web')))[0]).toBe('k4')

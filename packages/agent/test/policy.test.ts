@@ -385,7 +385,7 @@ describe('the file', () => {
   }
 
   async function until(isDone: () => boolean): Promise<void> {
-    for (let i = 0; i < 500 && !isDone(); i++) await new Promise(resolve => setTimeout(resolve, 10))
+    for (let i = 0; i < 2000 && !isDone(); i++) await new Promise(resolve => setTimeout(resolve, 10))
     expect(isDone()).toBe(true)
   }
 

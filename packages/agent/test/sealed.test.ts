@@ -119,7 +119,7 @@ class Asked {
 
   /** The question of that number, once it is asked. */
   async question(index: number) {
-    for (let i = 0; i < 500 && !this.questions[index]; i++) await new Promise(resolve => setTimeout(resolve, 2))
+    for (let i = 0; i < 8000 && !this.questions[index]; i++) await new Promise(resolve => setTimeout(resolve, 2))
     const question = this.questions[index]
     if (!question) throw new Error('nobody was asked')
     return question

@@ -31,7 +31,4 @@ export function makeRing(): Agent {
   return createRing({ lock: createLock({ sleep: async () => undefined }) })
 }
 
-export async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 400 && !condition(); i++) await new Promise(resolve => setTimeout(resolve, 5))
-  expect(condition()).toBe(true)
-}
+export { until } from './support.js'

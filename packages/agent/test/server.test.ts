@@ -15,7 +15,7 @@ import { makeRing, makeWorld, until } from './server-support.js'
 import { addRequest, ask, frame, LIST, type RawClient, signRequest, string, u32 } from './support.js'
 
 // RSA keys are made and floods worked off: on a busy machine that takes longer than jest's five seconds.
-jest.setTimeout(30_000)
+jest.setTimeout(120_000)
 
 const FAILURE = 5
 const SUCCESS = 6
@@ -228,7 +228,7 @@ test('what follows a lock or an unlock on its connection sees its effect', async
 })
 
 test('the delay after a wrong passphrase holds up nobody else', async () => {
-  let wake: () => void = () => undefined
+  let wake: (() => void) | undefined
   const sleep = () =>
     new Promise<void>(resolve => {
       wake = resolve
@@ -240,8 +240,8 @@ test('the delay after a wrong passphrase holds up nobody else', async () => {
   guesser.send(ask('unlock', { passphrase: Buffer.from('q') }))
   other.send(LIST, LIST)
   expect(await other.numbers(2)).toEqual([IDENTITIES, IDENTITIES])
-  await new Promise(resolve => setTimeout(resolve, 200))
-  wake()
+  await until(() => wake !== undefined)
+  wake?.()
   expect((await guesser.reply())?.[0]).toBe(FAILURE)
 })
 
@@ -292,13 +292,13 @@ test('all connections share a budget of bytes, and each may have one request und
   const before = started()
   const late = await connect()
   late.send(small, LIST)
-  await until(() => started() === before + 1)
+  await until(() => started() > before)
   const answers = [...greedy.map(client => client.numbers(10)), late.numbers(2)]
   let done = false
   void Promise.all(answers).then(() => {
     done = true
   })
-  for (let round = 0; round < 200 && !done; round++) {
+  for (let round = 0; round < 4000 && !done; round++) {
     go()
     await new Promise(resolve => setTimeout(resolve, 5))
   }

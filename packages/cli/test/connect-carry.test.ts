@@ -111,6 +111,18 @@ test('a lost connection is the session’s error', async () => {
   await expect(outcome).rejects.toBe(lost)
 })
 
+test('a far side that was gone before anybody listened', async () => {
+  for (const output of [[], [upper()]]) {
+    const [far, here] = [fake(), near()]
+    far.stdout.on('error', () => {}).destroy(new Error('cut'))
+    far.stderr.end()
+    await new Promise(setImmediate)
+    const outcome = carry(far.session, here, { ...nothing, output }, never)
+    far.finish({})
+    expect(await outcome).toEqual({ exit: {} })
+  }
+})
+
 test('nobody reads any more: it ends, and the far side with it', async () => {
   const [far, here] = [fake(), near()]
   const stdout = new Writable({

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { continueThrough } from '../src/way.js'
+import { setImmediate } from 'node:timers/promises'
+import { connectTime, continueThrough } from '../src/way.js'
 
 // The way on from a host, when that host does not do its part.
 
@@ -27,6 +27,10 @@ test('its time is ConnectTimeout where nobody says otherwise', async () => {
   await expect(way.dial(target)).rejects.toMatchObject({ code: 'unreachable' })
 })
 
+test('a ConnectTimeout of 0 is none', () => {
+  expect([{ connectTimeout: 0 }, {}, { connectTimeout: 2 }].map(connectTime)).toEqual([undefined, undefined, 2000])
+})
+
 test('whoever stops does not wait for it', async () => {
   const stop = new AbortController()
   const way = continueThrough(hopThatOpens(new Promise(() => {})), hop)
@@ -38,8 +42,13 @@ test('whoever stops does not wait for it', async () => {
 
 test('what it opens too late is let go of', async () => {
   const stream = new PassThrough()
-  const way = continueThrough(hopThatOpens(sleep(60, stream)), hop, 20)
+  let open: (stream: PassThrough) => void = () => {}
+  const opening = new Promise<PassThrough>(resolve => {
+    open = resolve
+  })
+  const way = continueThrough(hopThatOpens(opening), hop, 20)
   await expect(way.dial(target)).rejects.toMatchObject({ code: 'unreachable' })
-  await sleep(80)
+  open(stream)
+  await setImmediate()
   expect(stream.destroyed).toBe(true)
 })

@@ -8,6 +8,7 @@ import { inspectKeys } from '../src/inspect.js'
 import type { PrivateKey } from '../src/key.js'
 import { Writer } from '../src/wire.js'
 import { heldTypes, limits, passphrase } from './altered.js'
+import { effortOf } from './effort.js'
 import { sampleKey } from './sample-keys.js'
 
 /** A file of about so many bytes. */
@@ -42,10 +43,8 @@ async function readAll(bytes: Buffer, fileName: string): Promise<void> {
   }
 }
 
-async function time(bytes: Buffer, fileName: string): Promise<number> {
-  const start = performance.now()
-  await readAll(bytes, fileName)
-  return performance.now() - start
+function time(bytes: Buffer, fileName: string): Promise<number> {
+  return effortOf(() => readAll(bytes, fileName))
 }
 
 /** That the time grows with the size, the best of three where the machine was busy. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { open, readFile } from 'node:fs/promises'
+import { closeSync, openSync, readSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { ciphers, decrypt, encrypt } from '../src/protect/ciphers.js'
 
 // Nothing of what is decrypted stays where nobody can wipe it.
@@ -60,30 +61,46 @@ onLinux('in the memory of this process', () => {
   })
 })
 
-/** How often each of these stands in what this process may write to. */
+const PAGE = 4096
+/** Of the page before, too little for a whole one. */
+const TAIL = 31
+
+/**
+ * How often each of these stands in what this process may write to. Page by page, into a place that is wiped before: it is part
+ * of that memory, too, and would be found in itself with all that was read into it.
+ */
 async function count(needles: readonly Buffer[]): Promise<number[]> {
-  const chunk = Buffer.alloc(4 << 20)
-  const memory = await open('/proc/self/mem', 'r')
+  const place = Buffer.alloc(TAIL + PAGE)
+  const memory = openSync('/proc/self/mem', 'r')
   const found = needles.map(() => 0)
   try {
     for (const line of (await readFile('/proc/self/maps', 'latin1')).split('\n')) {
       const [, from = '', to = ''] = /^([\da-f]+)-([\da-f]+) rw/.exec(line) ?? []
       const end = Number.parseInt(to, 16)
-      for (let at = Number.parseInt(from, 16); at < end; at += chunk.length - 31) {
-        chunk.fill(0)
-        const size = Math.min(chunk.length, end - at)
-        const read = await memory.read(chunk, 0, size, at).catch(() => undefined)
-        const bytes = chunk.subarray(0, read?.bytesRead ?? 0)
+      place.fill(0)
+      for (let at = Number.parseInt(from, 16); at < end; at += PAGE) {
+        place.copyWithin(0, PAGE)
+        place.fill(0, TAIL)
+        if (!readPage(memory, place, at)) continue
         for (const [index, needle] of needles.entries()) {
-          for (let i = bytes.indexOf(needle); i >= 0; i = bytes.indexOf(needle, i + 1)) {
+          for (let i = place.indexOf(needle); i >= 0; i = place.indexOf(needle, i + 1)) {
             found[index] = (found[index] ?? 0) + 1
           }
         }
       }
     }
   } finally {
-    chunk.fill(0)
-    await memory.close()
+    place.fill(0)
+    closeSync(memory)
   }
   return found
+}
+
+/** Whether there is such a page to be read. */
+function readPage(memory: number, place: Buffer, at: number): boolean {
+  try {
+    return readSync(memory, place, TAIL, PAGE, at) === PAGE
+  } catch {
+    return false
+  }
 }

@@ -10,7 +10,7 @@ import { pkcs8 } from '../src/formats/pkcs8/pkcs8.js'
 import type { PrivateKey } from '../src/key.js'
 import { expectSameParts, sampleKey, sampleSet } from './sample-keys.js'
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const types = ['rsa', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'dsa']
 const labels: Readonly<Record<string, string>> = { rsa: 'RSA PRIVATE KEY', dsa: 'DSA PRIVATE KEY' }

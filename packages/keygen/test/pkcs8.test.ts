@@ -18,7 +18,7 @@ import type { PrivateKey } from '../src/key.js'
 import { sealPbes2 } from '../src/protect/pbe-pbes2.js'
 import { expectSame, sampleSet } from './sample-keys.js'
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const types = ['ed25519', 'ed448', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521', 'rsa', 'dsa']
 const passphrase = Buffer.from('pässwörd 密')

@@ -3,6 +3,7 @@ import { ppk1, ppk2, ppk3 } from '../src/formats/ppk/ppk.js'
 import type { PrivateKey } from '../src/key.js'
 import { defaultLimits } from '../src/protect/caps.js'
 import { Writer } from '../src/wire.js'
+import { effortOf } from './effort.js'
 import { writePpk1 } from './ppk1-writer.js'
 import { expectSameParts, sampleKey } from './sample-keys.js'
 
@@ -345,11 +346,10 @@ describe('how long it takes', () => {
   test('lines without end are refused at once', async () => {
     const [head = '', tail = ''] = (await ppk3.write(keyOf('ed25519'))).toString('latin1').split('Public-Lines: 2\n')
     const filler = `${'A'.repeat(64)}\n`.repeat(5000)
-    const start = performance.now()
     for (const text of [`${head}Public-Lines: 5000\n${filler}${tail}`, `${head}${'x'.repeat(1 << 22)}`]) {
-      await expect(ppk3.inspect(Buffer.from(text))).rejects.toMatchObject({ name: 'KeytoolError' })
+      const refused = () => expect(ppk3.inspect(Buffer.from(text))).rejects.toMatchObject({ name: 'KeytoolError' })
+      expect(await effortOf(refused)).toBeLessThan(1000)
     }
-    expect(performance.now() - start).toBeLessThan(2000)
   })
 })
 

@@ -1,4 +1,5 @@
 import { inspectSsh1, isSsh1, ssh1, ssh1Public } from '../src/formats/ssh1.js'
+import { effortOf } from './effort.js'
 import { PLAIN, SEALED } from './ssh1-files.js'
 
 /** `puttygen s1 -p`. */
@@ -80,9 +81,10 @@ test('a size that lies is damaged, a cipher nobody knows unsupported', () => {
   }
 })
 
-test('numbers of a million digits are not even looked at', () => {
-  const start = performance.now()
-  expect(isSsh1(Buffer.from(`1024 65537 ${'9'.repeat(1_000_000)}`))).toBe(false)
-  expect(isSsh1(Buffer.from(`1024 ${'9'.repeat(4933)} ${'9'.repeat(4933)}`))).toBe(true)
-  expect(performance.now() - start).toBeLessThan(500)
+test('numbers of a million digits are not even looked at', async () => {
+  const effort = await effortOf(() => {
+    expect(isSsh1(Buffer.from(`1024 65537 ${'9'.repeat(1_000_000)}`))).toBe(false)
+    expect(isSsh1(Buffer.from(`1024 ${'9'.repeat(4933)} ${'9'.repeat(4933)}`))).toBe(true)
+  })
+  expect(effort).toBeLessThan(500)
 })

@@ -33,6 +33,6 @@ describe('a file that was altered', () => {
         }
       }
     },
-    60_000,
+    240_000,
   )
 })
