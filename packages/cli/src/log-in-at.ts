@@ -7,7 +7,6 @@ import {
   type ConnectOptions,
   connect,
   type HostProof,
-  type HostSettings,
   weakAlgorithmsIn,
 } from '@keytool/tunnel'
 import { openAgentIfThere } from './agent-link.js'
@@ -18,8 +17,9 @@ import { isLocked } from './held-keys.js'
 import { fromHome } from './home-path.js'
 import { followHostKeys, policyFor } from './hosts-of.js'
 import type { LogInOptions } from './log-in-options.js'
+import { isHushed, tellNotices } from './notices.js'
 import { passwordSource } from './password.js'
-import { type Destination, showDestination } from './reach.js'
+import type { Destination } from './reach.js'
 import { signersFor } from './signers-for.js'
 import { connectTime, type Way } from './way.js'
 
@@ -44,7 +44,7 @@ export async function logInAt(
   let offered = 0
   let keepsBack: string | undefined
   let proof: HostProof | undefined
-  const chosen = options.identity === undefined ? session?.key : fromHome(options.identity, caller.places.home)
+  const chosen = options.identity === undefined ? session?.key : fromHome(options.identity, caller)
   const forwarded = forwardedAgent(destination, options, agent)
   const { methods, tries, ...common } = connectOptions(destination, options, asking)
   const isAllowed = tries !== 0 && methods.some(method => method !== 'publickey')
@@ -110,27 +110,6 @@ export function connectOptions(
       if (!isHushed(settings)) context.say.note(`${error.message}: ${error.reason ?? ''}`)
     },
     ...followHostKeys(destination, options.verbose === true, context),
-  }
-}
-
-/** Levels of LogLevel at which ssh shows neither a banner nor warnings. */
-const HUSHED: readonly (string | undefined)[] = ['QUIET', 'FATAL', 'ERROR']
-
-function isHushed({ logLevel }: Pick<HostSettings, 'logLevel'>): boolean {
-  return HUSHED.includes(logLevel)
-}
-
-/** Shows what a server says to whoever logs in, so that nobody takes it for words of ours. */
-function tellNotices(
-  destination: Destination,
-  tellsBanner: boolean,
-  { say }: Context,
-): NonNullable<ConnectOptions['onNotice']> {
-  return (lines, kind) => {
-    const text = [`${showDestination(destination)} says:`, ...lines.map(line => `  | ${line}`)].join('\n')
-    // Without it a question may make no sense.
-    if (kind === 'question') say.prompt(text)
-    else if (tellsBanner) say.note(text)
   }
 }
 

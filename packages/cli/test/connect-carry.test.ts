@@ -6,7 +6,7 @@ import { carry, type Stages } from '../src/commands/connect/carry.js'
 
 const MiB = 1024 * 1024
 const nothing: Stages = { input: [], output: [], errors: [] }
-const never = new AbortController().signal
+const never = () => new AbortController().signal
 
 /** A far side of the test's own. */
 function fake() {
@@ -55,7 +55,7 @@ const upper = () => new Transform({ transform: (bytes, _encoding, done) => done(
 
 test('bytes go both ways, through their stages, and how it ended comes back', async () => {
   const [far, here] = [fake(), near()]
-  const outcome = carry(far.session, here, { input: [upper()], output: [upper()], errors: [] }, never)
+  const outcome = carry(far.session, here, { input: [upper()], output: [upper()], errors: [] }, never())
   let typed = ''
   far.stdin.on('data', bytes => {
     typed += bytes
@@ -75,7 +75,7 @@ test('bytes go both ways, through their stages, and how it ended comes back', as
 test('input that had ended before is an end of input', async () => {
   const [far, here] = [fake(), near()]
   here.stdin.destroy()
-  const outcome = carry(far.session, here, { ...nothing, input: [upper()] }, never)
+  const outcome = carry(far.session, here, { ...nothing, input: [upper()] }, never())
   far.stdin.resume()
   await once(far.stdin, 'end')
   far.finish({ status: 0 })
@@ -84,7 +84,7 @@ test('input that had ended before is an end of input', async () => {
 
 test('a far side that does not read its input is no failure', async () => {
   const [far, here] = [fake(), near()]
-  const outcome = carry(far.session, here, nothing, never)
+  const outcome = carry(far.session, here, nothing, never())
   far.stdin.destroy(new Error('closed'))
   here.stdin.write('typed')
   far.finish({ status: 0 })
@@ -94,7 +94,7 @@ test('a far side that does not read its input is no failure', async () => {
 test('what is held back at the end is handed on before it is over', async () => {
   const [far, here] = [fake(), near()]
   const holding = new Transform({ transform: (_bytes, _encoding, done) => done(), flush: done => done(null, 'rest') })
-  const outcome = carry(far.session, here, { ...nothing, output: [holding] }, never)
+  const outcome = carry(far.session, here, { ...nothing, output: [holding] }, never())
   far.stdout.write('x')
   far.finish({})
   expect(await outcome).toEqual({ exit: {} })
@@ -103,7 +103,7 @@ test('what is held back at the end is handed on before it is over', async () => 
 
 test('a lost connection is the session’s error', async () => {
   const [far, here] = [fake(), near()]
-  const outcome = carry(far.session, here, { ...nothing, output: [upper()] }, never)
+  const outcome = carry(far.session, here, { ...nothing, output: [upper()] }, never())
   const lost = new KeytoolError('unreachable', 'the connection is lost')
   far.stdout.destroy(lost)
   far.stderr.destroy()
@@ -117,7 +117,7 @@ test('a far side that was gone before anybody listened', async () => {
     far.stdout.on('error', () => {}).destroy(new Error('cut'))
     far.stderr.end()
     await new Promise(setImmediate)
-    const outcome = carry(far.session, here, { ...nothing, output }, never)
+    const outcome = carry(far.session, here, { ...nothing, output }, never())
     far.finish({})
     expect(await outcome).toEqual({ exit: {} })
   }
@@ -128,7 +128,7 @@ test('nobody reads any more: it ends, and the far side with it', async () => {
   const stdout = new Writable({
     write: (_bytes, _encoding, done) => done(Object.assign(new Error(), { code: 'EPIPE' })),
   })
-  const outcome = carry(far.session, { ...here, stdout }, nothing, never)
+  const outcome = carry(far.session, { ...here, stdout }, nothing, never())
   far.stdout.write('y\n')
   expect(await outcome).toMatchObject({ unread: { code: 'EPIPE' } })
   expect(far.closed()).toBe(1)
@@ -137,7 +137,7 @@ test('nobody reads any more: it ends, and the far side with it', async () => {
 test('errors that nobody reads do not hold up the rest', async () => {
   const [far, here] = [fake(), near()]
   const stderr = new Writable({ write: (_bytes, _encoding, done) => done(new Error()) })
-  const outcome = carry(far.session, { ...here, stderr }, { ...nothing, errors: [upper()] }, never)
+  const outcome = carry(far.session, { ...here, stderr }, { ...nothing, errors: [upper()] }, never())
   far.stderr.write(Buffer.alloc(MiB))
   far.stderr.write(Buffer.alloc(MiB))
   far.stdout.write('said')
@@ -159,7 +159,7 @@ describe('no faster than the other side takes it', () => {
   test('from there to here', async () => {
     const [far, here] = [fake(), near()]
     const slow = new Writable({ highWaterMark: 1024, write() {} })
-    void carry(far.session, { ...here, stdout: slow }, { ...nothing, output: [upper()] }, never)
+    void carry(far.session, { ...here, stdout: slow }, { ...nothing, output: [upper()] }, never())
     let written = 0
     while (far.stdout.write(Buffer.alloc(1024)) && written < 1000) written++
     await new Promise(setImmediate)
@@ -169,7 +169,7 @@ describe('no faster than the other side takes it', () => {
 
   test('from here to there', async () => {
     const [far, here] = [fake(), near()]
-    void carry(far.session, here, { ...nothing, input: [upper()] }, never)
+    void carry(far.session, here, { ...nothing, input: [upper()] }, never())
     let written = 0
     while (here.stdin.write(Buffer.alloc(1024)) && written < 1000) {
       written++

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Duplex, PassThrough } from 'node:stream'
 import { setImmediate as turnOfLoop } from 'node:timers/promises'
+import { jest } from '@jest/globals'
 import { KeytoolError } from '@keytool/keygen'
 import type { PasswordPrompt } from '@keytool/tunnel'
 import { LoginQuestion } from '../src/fleet/login-question.js'
@@ -75,6 +76,31 @@ describe('a password', () => {
     asked[2]?.answer('right')
     expect(String(await second)).toBe('right')
     two.release()
+  })
+
+  test('what a server says before its question stands right before it, and behind those of others', async () => {
+    const { context, asked, ask } = makeSomebody()
+    const seen: string[] = []
+    const say = jest.spyOn(context.say, 'prompt').mockImplementation(text => void seen.push(text))
+    const [one, two] = [ask(), ask()]
+    const first = one.askPassword(prompt('web1'))
+    two.tell('web2 says: 1 push, 2 call')
+    const second = two.askPassword(prompt('web2', { kind: 'keyboard-interactive', text: 'Option' }))
+    await turnOfLoop()
+    expect([asked.length, seen]).toEqual([1, []])
+    asked[0]?.answer('right')
+    await first
+    one.release()
+    await turnOfLoop()
+    expect([asked.length, seen]).toEqual([2, ['web2 says: 1 push, 2 call']])
+    asked[1]?.answer('2')
+    await second
+    // Its turn goes on.
+    two.tell('web2 says: wrong')
+    await turnOfLoop()
+    expect(seen).toHaveLength(2)
+    two.release()
+    say.mockRestore()
   })
 
   test('a host that hangs up while others are asked is gone to again when it is its turn', async () => {

@@ -2,6 +2,7 @@ import type { AgentClient } from '@keytool/agent'
 import { isKeytoolError, KeytoolError, type PublicKey, type Signer } from '@keytool/keygen'
 import type { Context } from '../context.js'
 import { openKey, publicHalf, type Unlocking, withCommentBeside } from '../files.js'
+import { fromHome } from '../home-path.js'
 import { defaultKeyFiles, signerFor } from '../signers.js'
 
 /** The one key a command on servers is about. */
@@ -25,7 +26,8 @@ export async function chooseKey(
   unlocking: Unlocking,
   context: Context,
 ): Promise<ChosenKey> {
-  const path = identity ?? (await defaultKeyFiles(context))[0]
+  const named = identity === undefined ? undefined : fromHome(identity, context)
+  const path = named ?? (await defaultKeyFiles(context))[0]
   if (path === undefined) return onlyOf(agent, context)
   const { key, signer } = await readHalf(path, unlocking, context)
   refuseCertificate(path, key, context)

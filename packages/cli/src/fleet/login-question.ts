@@ -109,6 +109,15 @@ export class LoginQuestion {
     return true
   }
 
+  /** What a server says before it asks, and may not make sense without: in the same turn, before its question. */
+  readonly tell = (text: string): void => {
+    const show = async () => this.#context.say.prompt(text)
+    const turn = this.#turn
+    // Where its turn never comes nothing is asked either.
+    const told = turn ? turn.then(held => held.within(show)) : inTurn(show)
+    told.catch(() => {})
+  }
+
   /** A question about a host key is several lines: they stand together. */
   confirmHost(confirm: ConfirmHost): ConfirmHost {
     return async unknown => {

@@ -9,6 +9,7 @@ import { keysLast } from '../keys-last.js'
 import { openWay } from '../log-in.js'
 import { connectOptions, heedBatchMode, withAgentOf } from '../log-in-at.js'
 import type { LogInOptions } from '../log-in-options.js'
+import { showNotice } from '../notices.js'
 import type { Destination } from '../reach.js'
 import { signersFor } from '../signers-for.js'
 import type { Way } from '../way.js'
@@ -119,6 +120,9 @@ async function logIn(
       ...(isGiven && { methods: keysLast(again.methods) }),
       onBinding: proof => signers.bind(proof),
       signers: async () => (await signers.all()).map(signer => question.beforeSigning(signer)),
+      onNotice: (lines, kind) => {
+        if (kind === 'question') question.tell(showNotice(member.destination, lines))
+      },
       askPassword: question.askPassword,
     })
   try {

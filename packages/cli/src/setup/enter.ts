@@ -7,6 +7,7 @@ import type { Context } from '../context.js'
 import { keysLast } from '../keys-last.js'
 import { openWay } from '../log-in.js'
 import { connectOptions, heedBatchMode } from '../log-in-at.js'
+import { tellNotices } from '../notices.js'
 import { passwordSource } from '../password.js'
 import type { Destination } from '../reach.js'
 import { openOurs, type SetupKey } from './job.js'
@@ -114,6 +115,7 @@ async function enterOtherwise(
         const others = held.flat().filter(({ publicKey }) => !(key.publicKey && publicKey.equals(key.publicKey)))
         return others.slice(0, MAX_OTHERS)
       },
+      onNotice: tellNotices(destination, false, context),
       askPassword: passwordSource(passwordFile, heedBatchMode(destination, context)),
     })
   } finally {

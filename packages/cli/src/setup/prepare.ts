@@ -6,6 +6,7 @@ import { isAsleep, placeOf } from '../commands/agent/options.js'
 import { askingNobody, type Context } from '../context.js'
 import { isThere, openKey, publicHalf, withFile } from '../files.js'
 import { refuseLocked } from '../held-keys.js'
+import { fromHome } from '../home-path.js'
 import { explain, openKeychain, withReason } from '../keychain.js'
 import { readRules } from '../login-keys.js'
 import type { Destination } from '../reach.js'
@@ -125,7 +126,7 @@ async function newRecord({ destination, name }: Place, flags: SetupFlags, contex
 /** The key that was named, that the session has, or that ssh would take; else the place where one is made. */
 async function findKey({ destination }: Place, flags: SetupFlags, context: Context): Promise<SetupKey> {
   const { session, settings } = destination
-  const named = flags.identity === undefined ? session?.key : resolve(flags.identity)
+  const named = flags.identity === undefined ? session?.key : resolve(fromHome(flags.identity, context))
   const path =
     named ??
     (await keyOfSettings(settings)) ??

@@ -133,13 +133,13 @@ async function placeOf(
   context: Context,
 ): Promise<string> {
   if (options.file === '') throw new KeytoolError('usage', 'the name of the file is empty', { hint: '-f FILE' })
-  if (options.file !== undefined) return fromHome(options.file, context.places.home)
+  if (options.file !== undefined) return fromHome(options.file, context)
   const suffix = format === 'openssh' ? '' : `.${format.replace(/\d$/, '')}`
   const stem = type.startsWith('ecdsa-') ? 'ecdsa' : type.replaceAll('-', '_')
   const fallback = join(context.places.ssh, `id_${stem}${suffix}`)
   if (!asking) return fallback
   const answer = await askText('Where', context, context.say.path(fallback))
-  return fromHome(answer, context.places.home)
+  return fromHome(answer, context)
 }
 
 async function commentsFor(

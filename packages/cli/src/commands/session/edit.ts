@@ -1,7 +1,7 @@
 import { KeytoolError } from '@keytool/keygen'
 import { formatForward, parseForward, parseTarget, type Session, SessionStore } from '@keytool/tunnel'
 import { hasTerminal } from '../../ask.js'
-import type { Run } from '../../context.js'
+import type { Context, Run } from '../../context.js'
 import { parse, type Usage } from '../../options.js'
 import { editInEditor } from './editor.js'
 import { type FieldOptions, fieldOptions, withFields } from './fields.js'
@@ -72,13 +72,13 @@ export const run: Run = async (args, context) => {
     ...(weak && weakAlgorithms && { weak }),
     forwards: forwards ? old.forwards : { local: [], remote: [], dynamic: [] },
   }
-  return keepSession(old, change(base, options, context.places.home), store, context)
+  return keepSession(old, change(base, options, context), store, context)
 }
 
 function change(
   old: Session,
   { drop = [], host, ...options }: FieldOptions & { drop?: string[] },
-  home: string,
+  context: Context,
 ): Session {
   const target = host === undefined ? undefined : parseTarget(host)
   return withFields(
@@ -89,7 +89,7 @@ function change(
       ...(target?.port !== undefined && { port: String(target.port) }),
       ...options,
     },
-    home,
+    context,
   )
 }
 

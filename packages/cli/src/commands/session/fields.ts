@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { KeytoolError } from '@keytool/keygen'
 import { checkWeak, parseForward, type Session } from '@keytool/tunnel'
+import type { Context } from '../../context.js'
 import { checkDistinct } from '../../forwards.js'
 import { fromHome } from '../../home-path.js'
 import { type Usage, wholeNumber } from '../../options.js'
@@ -42,7 +43,7 @@ export const fieldOptions: NonNullable<Usage['options']> = [
 const NO_CHARSET = 'none'
 
 /** The session with what the options say in place of what it had; forwards and weak algorithms are added. */
-export function withFields(session: Session, options: FieldOptions, home: string): Session {
+export function withFields(session: Session, options: FieldOptions, context: Context): Session {
   const { user, charset, key, jump, proxyCommand, hostKeyAlias, host, port, forwardAgent } = options
   if (key === '') throw new KeytoolError('usage', "the name of the key's file is empty")
   // A name that nothing can be let in by would stop each connection.
@@ -63,7 +64,7 @@ export function withFields(session: Session, options: FieldOptions, home: string
   const texts = {
     user,
     charset: charset === NO_CHARSET ? false : charset,
-    key: typeof key === 'string' ? resolve(fromHome(key, home)) : key,
+    key: typeof key === 'string' ? resolve(fromHome(key, context)) : key,
     jump: jump ?? (proxyCommand ? false : undefined),
     proxyCommand: proxyCommand ?? (jump ? false : undefined),
     hostKeyAlias,

@@ -35,7 +35,7 @@ export const run: Run = async (args, context) => {
     forwards: { local: [], remote: [], dynamic: [] },
   }
   const { host: _, ...others } = options
-  const session = withFields(bare, others, context.places.home)
+  const session = withFields(bare, others, context)
   const path = await new SessionStore(context.places.config).save(session, { replace: options.force === true })
   context.say.done(`session ${name}  ${context.say.path(path)}`)
   await saySession(session, context)
